@@ -1,0 +1,1 @@
+"""A Jupyter-native dataset manager."""

@@ -1,0 +1,122 @@
+"""Values that the package takes and gives: frozen, validated, plain JSON when dumped.
+
+_base          ids, times, `Record`
+metadata       `DatasetMetadata`: validated, merged deeply
+settings       `TokenizationSettings`
+dataset        `DatasetRecord` and its transition table, manifests, plans, reports
+tokenization   `TokenizationRecord` and its accounting, receipts
+jobs           `JobSnapshot` and the events
+requests       what a job was asked to do
+"""
+
+from ._base import (
+    DATASET_ID_PATTERN,
+    JOB_ID_PATTERN,
+    TOKENIZATION_ID_PATTERN,
+    DatasetId,
+    JobId,
+    Record,
+    TokenizationId,
+    UtcDatetime,
+    invalid_request,
+    new_dataset_id,
+    new_job_id,
+    utc_now,
+)
+from .dataset import (
+    TRANSITIONS,
+    DataFile,
+    DatasetRecord,
+    DatasetStatus,
+    DownloadPlan,
+    Manifest,
+    Page,
+    Source,
+    StorageReport,
+    StoredStatus,
+    check_transition,
+)
+from .jobs import (
+    ACTIVE_STATES,
+    CompletedEvent,
+    DownloadProgressEvent,
+    ErrorEvent,
+    Event,
+    JobKind,
+    JobSnapshot,
+    JobState,
+    TokenizationProgressEvent,
+)
+from .metadata import (
+    DatasetMetadata,
+    DownloadMetadata,
+    SchemaMetadata,
+    TokenizationMetadata,
+    merge_deep,
+)
+from .requests import DownloadRequest, ImportRequest, SampleBy
+from .settings import TokenizationSettings
+from .tokenization import (
+    TOKENIZATION_TRANSITIONS,
+    Accounting,
+    HistogramBucket,
+    Receipt,
+    SplitStatistics,
+    TokenFile,
+    TokenizationRecord,
+    TokenizationStatus,
+    check_tokenization_transition,
+)
+
+__all__ = [
+    "ACTIVE_STATES",
+    "DATASET_ID_PATTERN",
+    "JOB_ID_PATTERN",
+    "TOKENIZATION_ID_PATTERN",
+    "TOKENIZATION_TRANSITIONS",
+    "TRANSITIONS",
+    "Accounting",
+    "CompletedEvent",
+    "DataFile",
+    "DatasetId",
+    "DatasetMetadata",
+    "DatasetRecord",
+    "DatasetStatus",
+    "DownloadMetadata",
+    "DownloadPlan",
+    "DownloadProgressEvent",
+    "DownloadRequest",
+    "ErrorEvent",
+    "Event",
+    "HistogramBucket",
+    "ImportRequest",
+    "JobId",
+    "JobKind",
+    "JobSnapshot",
+    "JobState",
+    "Manifest",
+    "Page",
+    "Receipt",
+    "Record",
+    "SampleBy",
+    "SchemaMetadata",
+    "Source",
+    "SplitStatistics",
+    "StorageReport",
+    "StoredStatus",
+    "TokenFile",
+    "TokenizationId",
+    "TokenizationMetadata",
+    "TokenizationProgressEvent",
+    "TokenizationRecord",
+    "TokenizationSettings",
+    "TokenizationStatus",
+    "UtcDatetime",
+    "check_tokenization_transition",
+    "check_transition",
+    "invalid_request",
+    "merge_deep",
+    "new_dataset_id",
+    "new_job_id",
+    "utc_now",
+]
