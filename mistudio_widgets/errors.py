@@ -31,6 +31,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -85,7 +86,7 @@ class InUseError(MiStudioError):
 
 
 class ReadOnlyError(MiStudioError, PermissionError):
-    """This manager may look, not change."""
+    """Refused: a read-only manager may look, not change."""
 
     code = "read_only"
 
@@ -251,7 +252,7 @@ def shown_path(path: str | os.PathLike[str]) -> str:
     Messages reach the catalog, logs and the panel, where a user's name has no business.
     """
     text = os.fspath(path)
-    home = os.path.expanduser("~")
+    home = str(Path("~").expanduser())
     if home not in ("", "/", "~") and (text == home or text.startswith(home + os.sep)):
         return "~" + text[len(home) :]
     return text
