@@ -24,7 +24,13 @@ PageItem = TypeVar("PageItem")
 class Record(BaseModel):
     """A value: frozen, compared by its fields, and closed to unknown ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        # what is sent always has all fields: the front end need not guess
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 def new_dataset_id() -> str:

@@ -89,6 +89,7 @@ class DatasetMetadata(Record):
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,
         serialize_by_alias=True,
         validate_by_alias=True,
     )
