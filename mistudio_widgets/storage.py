@@ -1,0 +1,373 @@
+"""The data folder: where things lie, how they appear and disappear.
+
+    catalog.duckdb, catalog.lock, catalog.version
+    owners/<owner_id>.lock
+    jobs/<job_id>.json
+    datasets/ds_<uuid4>/raw/  manifest.json  tokenized/tok_<16 hex>/  tokenized/tok_<...>.partial/
+    staging/<job_id>/
+
+Whatever is unfinished lies in ``staging`` or in a ``.partial`` folder and becomes visible by one
+rename. A dataset is complete when its manifest is there, a tokenization when its receipt is.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import platformdirs
+from pydantic import ValidationError
+
+from .errors import (
+    CorruptFileError,
+    InsufficientDiskSpaceError,
+    InvalidRequestError,
+    StorageError,
+    shown_path,
+)
+from .progress import Progress
+from .records import (
+    DATASET_ID_PATTERN,
+    JOB_ID_PATTERN,
+    TOKENIZATION_ID_PATTERN,
+    Manifest,
+    Receipt,
+    Record,
+)
+
+RESERVE_SHARE: Final = 0.05
+RESERVE_BYTES: Final = 2 * 1024**3
+LOW_DISK_SHARE: Final = 0.8
+_HASH_BLOCK_BYTES: Final = 1 << 20
+_TRASH_PREFIX: Final = "trash_"
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+def default_data_dir() -> Path:
+    """Return ``$MISTUDIO_DATA_DIR``, else the user's data folder for "mistudio"."""
+    given = os.environ.get("MISTUDIO_DATA_DIR")
+    return Path(given).expanduser() if given else Path(platformdirs.user_data_dir("mistudio"))
+
+
+class Storage:
+    """One data folder.
+
+    Parameters
+    ----------
+    root : Path
+        Made when it is missing, unless ``read_only``.
+
+    *Threads:* stateless beyond its paths; every method may be called from any thread.
+    """
+
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
+        self.root = root.expanduser().absolute()
+        self.reserve_bytes: int | None = None
+        if not read_only:
+            self._make_folders()
+        self.root = self.root.resolve()
+
+    def _make_folders(self) -> None:
+        try:
+            for name in ("datasets", "staging", "jobs", "owners"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"The data folder {shown_path(self.root)} cannot be used: {error.strerror}.",
+                hint="Set data_dir or MISTUDIO_DATA_DIR to a folder that you may write to.",
+            ) from error
+
+    @property
+    def catalog_path(self) -> Path:
+        """The DuckDB file."""
+        return self.root / "catalog.duckdb"
+
+    @property
+    def jobs_dir(self) -> Path:
+        """Where the progress of running jobs lies."""
+        return self.root / "jobs"
+
+    @property
+    def owners_dir(self) -> Path:
+        """Where managers that live hold their locks."""
+        return self.root / "owners"
+
+    def dataset_dir(self, dataset_id: str) -> Path:
+        """Return the folder of a dataset, checked to lie inside the data folder."""
+        return self._inside("datasets", dataset_id, DATASET_ID_PATTERN)
+
+    def raw_dir(self, dataset_id: str) -> Path:
+        """Return the folder with the dataset's Parquet files."""
+        return self.dataset_dir(dataset_id) / "raw"
+
+    def tokenization_dir(self, dataset_id: str, tokenization_id: str) -> Path:
+        """Return the folder of a finished tokenization."""
+        _check_id(tokenization_id, TOKENIZATION_ID_PATTERN)
+        return self.dataset_dir(dataset_id) / "tokenized" / tokenization_id
+
+    def partial_dir(self, dataset_id: str, tokenization_id: str) -> Path:
+        """Return the folder of an unfinished tokenization; its shards are reused."""
+        done = self.tokenization_dir(dataset_id, tokenization_id)
+        return done.with_name(done.name + ".partial")
+
+    def staging_dir(self, job_id: str) -> Path:
+        """Return the folder for whatever else a job has not finished."""
+        return self._inside("staging", job_id, JOB_ID_PATTERN)
+
+    def _inside(self, folder: str, name: str, pattern: str) -> Path:
+        _check_id(name, pattern)
+        parent = self.root / folder
+        path = parent / name
+        # a symlink planted under a valid name must not lead out
+        if path.is_symlink() or path.resolve().parent != parent.resolve():
+            raise StorageError(
+                f"{shown_path(path)} leads out of the data folder.",
+                hint="Remove the symbolic link.",
+            )
+        return path
+
+    def check_space(self, num_bytes: int) -> None:
+        """Raise `InsufficientDiskSpaceError` if ``num_bytes`` more would touch the reserve."""
+        usage = shutil.disk_usage(self.root)
+        reserve = self.reserve(usage.total)
+        if usage.free - num_bytes < reserve:
+            raise InsufficientDiskSpaceError(
+                f"{format_bytes(num_bytes)} more would leave less than the reserve of "
+                f"{format_bytes(reserve)}: {format_bytes(usage.free)} are free in "
+                f"{shown_path(self.root)}.",
+                required_bytes=num_bytes + reserve,
+                available_bytes=usage.free,
+                hint="Delete datasets that are no longer needed, or set data_dir to another disk.",
+            )
+
+    def reserve(self, total_bytes: int) -> int:
+        """Return what is always kept free on a disk of this size."""
+        if self.reserve_bytes is not None:
+            return self.reserve_bytes
+        return max(int(total_bytes * RESERVE_SHARE), RESERVE_BYTES)
+
+    def publish_dataset(self, staged_raw: Path, manifest: Manifest) -> None:
+        """Make a dataset complete: its data by one rename, then the manifest.
+
+        Raises
+        ------
+        StorageError
+            Nothing is visible then, and ``staged_raw`` is as it was or gone.
+        """
+        folder = self.dataset_dir(manifest.dataset.id)
+        with disk_errors(f"publish dataset {manifest.dataset.name!r}"):
+            folder.mkdir(parents=True, exist_ok=True)
+            raw = folder / "raw"
+            if raw.exists():
+                remove_tree(raw)
+            fsync_dir(staged_raw)
+            staged_raw.rename(raw)
+            fsync_dir(folder)
+            self.write_manifest(manifest)
+            fsync_dir(folder.parent)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write ``manifest.json`` atomically."""
+        path = self.dataset_dir(manifest.dataset.id) / "manifest.json"
+        write_atomic(path, manifest.model_dump_json(indent=1).encode())
+
+    def read_manifest(self, dataset_id: str) -> Manifest:
+        """Read a dataset's manifest.
+
+        Raises
+        ------
+        CorruptFileError
+            When it is missing or not a manifest.
+        """
+        return _read_record(self.dataset_dir(dataset_id) / "manifest.json", Manifest)
+
+    def publish_tokenization(self, finished: Path, receipt: Receipt) -> None:
+        """Make a tokenization complete: receipt into ``finished``, then one rename."""
+        record = receipt.tokenization
+        target = self.tokenization_dir(record.dataset_id, record.id)
+        with disk_errors(f"publish tokenization {record.id}"):
+            write_atomic(finished / "receipt.json", receipt.model_dump_json(indent=1).encode())
+            fsync_dir(finished)
+            if target.exists():
+                remove_tree(target)
+            finished.rename(target)
+            fsync_dir(target.parent)
+
+    def read_receipt(self, dataset_id: str, tokenization_id: str) -> Receipt:
+        """Read a tokenization's receipt; raises `CorruptFileError` like `read_manifest`."""
+        return _read_record(
+            self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json", Receipt
+        )
+
+    def trash_dataset(self, dataset_id: str) -> Path | None:
+        """Move a dataset out of sight in one step; None when it has no folder."""
+        return self._trash(self.dataset_dir(dataset_id))
+
+    def trash_tokenization(self, dataset_id: str, tokenization_id: str) -> Path | None:
+        """Move a tokenization out of sight in one step; None when it has no folder."""
+        return self._trash(self.tokenization_dir(dataset_id, tokenization_id))
+
+    def _trash(self, path: Path) -> Path | None:
+        if not path.exists():
+            return None
+        trash = self.root / "staging" / f"{_TRASH_PREFIX}{path.name}.{uuid.uuid4().hex}"
+        with disk_errors(f"delete {path.name}"):
+            path.rename(trash)
+        return trash
+
+    def restore(self, trash: Path, path: Path) -> None:
+        """Undo a trash_... whose catalog change failed."""
+        with disk_errors(f"restore {path.name}"):
+            trash.rename(path)
+
+    def trashed_datasets(self) -> Iterator[tuple[str, Path]]:
+        """Yield the dataset ids of deletions that did not end, with their folders."""
+        for path in (self.root / "staging").glob(f"{_TRASH_PREFIX}ds_*"):
+            name = path.name.removeprefix(_TRASH_PREFIX).partition(".")[0]
+            if re.fullmatch(DATASET_ID_PATTERN, name):
+                yield name, path
+
+    def staged_jobs(self) -> Iterator[tuple[str, Path]]:
+        """Yield the job ids that have a staging folder."""
+        for path in (self.root / "staging").iterdir():
+            if re.fullmatch(JOB_ID_PATTERN, path.name):
+                yield path.name, path
+
+    def dataset_ids(self) -> Iterator[str]:
+        """Yield the ids of all dataset folders, complete or not."""
+        for path in sorted((self.root / "datasets").iterdir()):
+            if re.fullmatch(DATASET_ID_PATTERN, path.name) and not path.is_symlink():
+                yield path.name
+
+    def tokenization_ids(self, dataset_id: str) -> Iterator[str]:
+        """Yield the ids of the finished tokenization folders of a dataset."""
+        folder = self.dataset_dir(dataset_id) / "tokenized"
+        if folder.is_dir():
+            for path in sorted(folder.iterdir()):
+                if re.fullmatch(TOKENIZATION_ID_PATTERN, path.name) and not path.is_symlink():
+                    yield path.name
+
+
+def format_bytes(num_bytes: float) -> str:
+    """Write a size as the panel does: 1024 steps, at most two decimals.
+
+    >>> format_bytes(1536000), format_bytes(0)
+    ('1.46 MB', '0 B')
+    """
+    size = float(num_bytes)
+    unit = "B"
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if abs(size) < 1024 or unit == "TB":
+            break
+        size /= 1024
+    return f"{size:.2f}".rstrip("0").rstrip(".") + f" {unit}"
+
+
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace ``path`` by ``data``: readers see the old or the new, never a part.
+
+    ``durable=False`` leaves out the fsync, for files that a crash may take.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        fsync_dir(path.parent)
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path, progress: Progress | None = None) -> str:
+    """Hash a file; ``progress`` is advanced by its bytes and may cancel."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+            if progress is not None:
+                progress.advance(len(block))
+    return digest.hexdigest()
+
+
+def tree_bytes(path: Path) -> int:
+    """Return what the files below a folder hold; 0 when there is none."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(folder) / name).lstat().st_size
+    return total
+
+
+def remove_tree(path: Path) -> int:
+    """Remove a folder and return how many bytes its files held."""
+    size = tree_bytes(path)
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        raise StorageError(
+            f"{shown_path(path)} could not be removed.", hint="Check who owns its files."
+        )
+    return size
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Map an `OSError` inside the block to our own, with ``what`` was tried."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InsufficientDiskSpaceError(
+                f"The disk is full: could not {what}.",
+                required_bytes=0,
+                available_bytes=0,
+                hint="Delete datasets that are no longer needed, then try again.",
+            ) from error
+        raise StorageError(
+            f"Could not {what}: {error.strerror or error}.",
+            hint="Check the data folder's permissions and disk.",
+        ) from error
+
+
+def _check_id(name: str, pattern: str) -> None:
+    if not isinstance(name, str) or not re.fullmatch(pattern, name):
+        raise InvalidRequestError(f"{name!r} is not an id.", field="id")
+
+
+def _read_record(path: Path, model: type[RecordT]) -> RecordT:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise CorruptFileError(
+            f"{shown_path(path)} is missing.", path=shown_path(path), hint="Run retry on it."
+        ) from error
+    except (OSError, ValidationError) as error:
+        raise CorruptFileError(
+            f"{shown_path(path)} cannot be read.", path=shown_path(path), hint="Run retry on it."
+        ) from error
