@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import platformdirs
 from pydantic import ValidationError
@@ -56,6 +56,14 @@ def default_data_dir() -> Path:
     """Return ``$MISTUDIO_DATA_DIR``, else the user's data folder for "mistudio"."""
     given = os.environ.get("MISTUDIO_DATA_DIR")
     return Path(given).expanduser() if given else Path(platformdirs.user_data_dir("mistudio"))
+
+
+class Space(NamedTuple):
+    """A disk, in bytes."""
+
+    total_bytes: int
+    free_bytes: int
+    reserve_bytes: int
 
 
 class Storage:
@@ -135,17 +143,25 @@ class Storage:
             )
         return path
 
+    def space(self) -> Space:
+        """Return the disk's size, what is free, and the reserve."""
+        usage = shutil.disk_usage(self.root if self.root.exists() else self.root.parent)
+        return Space(usage.total, usage.free, self.reserve(usage.total))
+
+    def used_bytes(self) -> int:
+        """Return what the data folder holds; costs a walk over its files."""
+        return tree_bytes(self.root)
+
     def check_space(self, num_bytes: int) -> None:
         """Raise `InsufficientDiskSpaceError` if ``num_bytes`` more would touch the reserve."""
-        usage = shutil.disk_usage(self.root)
-        reserve = self.reserve(usage.total)
-        if usage.free - num_bytes < reserve:
+        space = self.space()
+        if space.free_bytes - num_bytes < space.reserve_bytes:
             raise InsufficientDiskSpaceError(
                 f"{format_bytes(num_bytes)} more would leave less than the reserve of "
-                f"{format_bytes(reserve)}: {format_bytes(usage.free)} are free in "
-                f"{shown_path(self.root)}.",
-                required_bytes=num_bytes + reserve,
-                available_bytes=usage.free,
+                f"{format_bytes(space.reserve_bytes)}: {format_bytes(space.free_bytes)} are free "
+                f"in {shown_path(self.root)}.",
+                required_bytes=num_bytes + space.reserve_bytes,
+                available_bytes=space.free_bytes,
                 hint="Delete datasets that are no longer needed, or set data_dir to another disk.",
             )
 
@@ -229,12 +245,10 @@ class Storage:
         with disk_errors(f"restore {path.name}"):
             trash.rename(path)
 
-    def trashed_datasets(self) -> Iterator[tuple[str, Path]]:
-        """Yield the dataset ids of deletions that did not end, with their folders."""
-        for path in (self.root / "staging").glob(f"{_TRASH_PREFIX}ds_*"):
-            name = path.name.removeprefix(_TRASH_PREFIX).partition(".")[0]
-            if re.fullmatch(DATASET_ID_PATTERN, name):
-                yield name, path
+    def trashed(self) -> Iterator[tuple[str, Path]]:
+        """Yield the dataset and tokenization ids of deletions that did not end, with folders."""
+        for path in (self.root / "staging").glob(f"{_TRASH_PREFIX}*"):
+            yield path.name.removeprefix(_TRASH_PREFIX).partition(".")[0], path
 
     def staged_jobs(self) -> Iterator[tuple[str, Path]]:
         """Yield the job ids that have a staging folder."""

@@ -1,0 +1,160 @@
+/** The dialog of one dataset. */
+
+import { X } from "lucide-react";
+import { type KeyboardEvent, useEffect, useId, useState } from "react";
+import type { Send } from "./bridge";
+import { formatBytes, plural } from "./format";
+import { OverviewTab } from "./OverviewTab";
+import type { DatasetCard as Card, DatasetRecord, JobSnapshot } from "./protocol.gen";
+import { TokenizationTab } from "./TokenizationTab";
+import { classes, Dialog } from "./ui";
+import { describeError, type Failed } from "./useRequest";
+
+export interface DatasetDetailProps {
+  dataset: Card;
+  jobs: readonly JobSnapshot[];
+  readOnly: boolean;
+  disabled: boolean;
+  /** Tokenizers that other tokenizations used, to choose from. */
+  knownTokenizers: readonly string[];
+  send: Send;
+  onClose: () => void;
+}
+
+const TABS = ["overview", "tokenization"] as const;
+type Tab = (typeof TABS)[number];
+
+export function DatasetDetail(props: DatasetDetailProps) {
+  const { dataset, send, onClose } = props;
+  const [tab, setTab] = useState<Tab>("overview");
+  const id = useId();
+  const { record, failed } = useRecord(dataset, send);
+  return (
+    <Dialog labelledBy={`${id}-title`} onClose={onClose} panelClassName="@container max-w-6xl">
+      <Header dataset={dataset} titleId={`${id}-title`} onClose={onClose} />
+      <Tabs id={id} active={tab} onChoose={setTab} />
+      <div
+        role="tabpanel"
+        id={`${id}-panel`}
+        aria-labelledby={`${id}-${tab}`}
+        data-part="modal.content"
+        className="flex-1 overflow-y-auto p-6"
+      >
+        {tab === "overview" ? (
+          <OverviewTab dataset={dataset} record={record} failed={failed} />
+        ) : (
+          <TokenizationTab {...props} columns={Object.keys(record?.columns ?? {})} />
+        )}
+      </div>
+    </Dialog>
+  );
+}
+
+/** The whole record; fetched again when the card says that something changed. */
+function useRecord(dataset: Card, send: Send) {
+  const [record, setRecord] = useState<DatasetRecord | null>(null);
+  const [failed, setFailed] = useState<Failed | null>(null);
+  const { id, updated_at, status } = dataset;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the time and status say when to look again
+  useEffect(() => {
+    const abort = new AbortController();
+    send("get_dataset", { dataset_id: id }, { signal: abort.signal }).then(
+      (found) => {
+        setRecord(found);
+        setFailed(null);
+      },
+      (error: unknown) => {
+        if (!abort.signal.aborted) setFailed(describeError(error));
+      },
+    );
+    return () => abort.abort();
+  }, [id, updated_at, status, send]);
+  return { record, failed };
+}
+
+interface HeaderProps {
+  dataset: Card;
+  titleId: string;
+  onClose: () => void;
+}
+
+function Header({ dataset, titleId, onClose }: HeaderProps) {
+  const { name, size_bytes, num_samples } = dataset;
+  const facts = [
+    size_bytes === null ? null : formatBytes(size_bytes),
+    num_samples === null ? null : plural(num_samples, "sample"),
+  ].filter((fact) => fact !== null);
+  return (
+    <div data-part="modal.header" className="shrink-0 border-b border-slate-800 p-6">
+      <div data-part="modal.header.row" className="flex items-center justify-between">
+        <div className="min-w-0">
+          <h2
+            id={titleId}
+            data-part="modal.title"
+            title={name}
+            className="break-anywhere line-clamp-2 text-2xl font-bold"
+          >
+            <bdi>{name}</bdi>
+          </h2>
+          <p data-part="modal.subtitle" className="mt-1 text-slate-400">
+            {facts.join(" • ") || dataset.status}
+          </p>
+        </div>
+        <button
+          type="button"
+          data-part="modal.close"
+          aria-label="Close"
+          onClick={onClose}
+          className="shrink-0 p-2 text-slate-400 hover:text-slate-200"
+        >
+          <X data-part="modal.close.icon" size={24} aria-hidden="true" />
+        </button>
+      </div>
+    </div>
+  );
+}
+
+interface TabsProps {
+  id: string;
+  active: Tab;
+  onChoose: (tab: Tab) => void;
+}
+
+function Tabs({ id, active, onChoose }: TabsProps) {
+  const step = (event: KeyboardEvent<HTMLElement>) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (by === undefined) return;
+    const next = TABS[(TABS.indexOf(active) + by + TABS.length) % TABS.length];
+    if (next === undefined) return;
+    onChoose(next);
+    event.currentTarget.querySelector<HTMLElement>(`[data-tab="${next}"]`)?.focus();
+  };
+  return (
+    <div data-part="tabs.border" className="shrink-0 border-b border-slate-800">
+      <div role="tablist" data-part="tabs.row" className="flex px-6" onKeyDown={step}>
+        {TABS.map((tab) => (
+          <button
+            key={tab}
+            type="button"
+            role="tab"
+            id={`${id}-${tab}`}
+            data-tab={tab}
+            data-part={tab === active ? "tab.active" : "tab.inactive"}
+            aria-selected={tab === active}
+            aria-controls={`${id}-panel`}
+            tabIndex={tab === active ? 0 : -1}
+            onClick={() => onChoose(tab)}
+            className={classes(
+              "border-b-2 px-4 py-3 capitalize",
+              tab === active
+                ? "border-emerald-400 text-emerald-400"
+                : "border-transparent text-slate-400 hover:text-slate-300",
+            )}
+          >
+            {tab}
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}

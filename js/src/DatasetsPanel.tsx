@@ -1,0 +1,202 @@
+/** The whole panel: heading, form, list, and the dialogs above them. */
+
+import { Lock } from "lucide-react";
+import { useCallback, useMemo, useState } from "react";
+import type { Send, Snapshot } from "./bridge";
+import { DatasetCard } from "./DatasetCard";
+import { DatasetDetail } from "./DatasetDetail";
+import { DeleteDialog } from "./DeleteDialog";
+import { DownloadForm } from "./DownloadForm";
+import { formatBytes } from "./format";
+import { ImportForm } from "./ImportForm";
+import type { JobSnapshot, StorageReport } from "./protocol.gen";
+import { type ToastMessage, Toasts } from "./toasts";
+import { classes } from "./ui";
+
+export interface DatasetsPanelProps {
+  state: Snapshot;
+  send: Send;
+  toasts: readonly ToastMessage[];
+  onDismissToast: (id: string) => void;
+  /** Whether the panel is the page, as in Voila. */
+  fullHeight: boolean;
+}
+
+export function DatasetsPanel(props: DatasetsPanelProps) {
+  const { state, send, toasts, onDismissToast, fullHeight } = props;
+  const [openId, setOpenId] = useState<string | null>(null);
+  const [deleteId, setDeleteId] = useState<string | null>(null);
+  const find = (id: string | null) => state.datasets.find((dataset) => dataset.id === id);
+  const opened = find(openId);
+  const doomed = find(deleteId);
+  const onDelete = (dataset_id: string) => send("delete_dataset", { dataset_id });
+  return (
+    <div
+      data-part="panel.root"
+      className={classes("@container bg-slate-950 text-slate-100", fullHeight && "min-h-screen")}
+    >
+      <div data-part="panel.container" className="mx-auto max-w-7xl px-6 py-8">
+        <Header readOnly={state.read_only} storage={state.storage} />
+        {!state.connected && <ConnectionLost />}
+        {!state.read_only && <FormSection send={send} disabled={!state.connected} />}
+        <DatasetList state={state} send={send} onOpen={setOpenId} onDelete={setDeleteId} />
+      </div>
+      {opened && (
+        <DatasetDetail
+          dataset={opened}
+          jobs={state.jobs}
+          readOnly={state.read_only}
+          disabled={!state.connected}
+          knownTokenizers={tokenizersOf(state)}
+          send={send}
+          onClose={() => setOpenId(null)}
+        />
+      )}
+      {doomed && (
+        <DeleteDialog
+          dataset={doomed}
+          disabled={!state.connected}
+          onDelete={onDelete}
+          onClose={() => setDeleteId(null)}
+        />
+      )}
+      <Toasts toasts={toasts} onDismiss={onDismissToast} />
+    </div>
+  );
+}
+
+function tokenizersOf(state: Snapshot): string[] {
+  const names = state.datasets.flatMap(({ tokenizations }) =>
+    tokenizations.map(({ tokenizer_name }) => tokenizer_name),
+  );
+  return [...new Set(names)];
+}
+
+function Header({ readOnly, storage }: { readOnly: boolean; storage: StorageReport | null }) {
+  return (
+    <div data-part="panel.header" className="mb-8">
+      <h1 data-part="panel.title" className="mb-2 text-2xl font-semibold text-slate-100">
+        Datasets
+        {readOnly && (
+          <span
+            data-part="panel.readonly"
+            className={classes(
+              "ml-3 inline-flex items-center gap-1.5 rounded-full border border-slate-700 px-3",
+              "py-1 align-middle text-xs font-medium text-slate-400",
+            )}
+          >
+            <Lock size={12} aria-hidden="true" />
+            Read-only
+          </span>
+        )}
+      </h1>
+      <p data-part="panel.subtitle" className="text-slate-400">
+        Manage training datasets from HuggingFace or local sources
+      </p>
+      {storage?.is_low && (
+        <p role="alert" data-part="panel.disk" className="mt-2 text-sm text-yellow-400">
+          The disk is nearly full: {formatBytes(storage.free_bytes)} of{" "}
+          {formatBytes(storage.total_bytes)} are free.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function ConnectionLost() {
+  return (
+    <div
+      role="alert"
+      data-part="connection.lost"
+      className="mb-6 rounded-lg border border-red-500/30 bg-red-500/10 p-4 text-red-400"
+    >
+      Connection to the kernel lost. What is shown may be out of date; trying again. If the kernel
+      was restarted, run the notebook's cells again.
+    </div>
+  );
+}
+
+function FormSection({ send, disabled }: { send: Send; disabled: boolean }) {
+  const [isImport, setIsImport] = useState(false);
+  const Form = isImport ? ImportForm : DownloadForm;
+  return (
+    <div data-part="form.section" className="mb-8">
+      <div data-part="form.card" className="rounded-lg border border-slate-800 bg-slate-900/50 p-6">
+        <div className="flex flex-wrap items-start justify-between gap-x-4">
+          <h2 data-part="form.title" className="mb-4 text-lg font-semibold text-slate-100">
+            {isImport ? "Import local files" : "Download from HuggingFace"}
+          </h2>
+          <button
+            type="button"
+            data-part="form.switch"
+            onClick={() => setIsImport(!isImport)}
+            className="mb-4 text-sm leading-7 text-slate-400 transition-colors hover:text-slate-200"
+          >
+            {isImport ? "Download from HuggingFace" : "Import local files"}
+          </button>
+        </div>
+        <Form send={send} disabled={disabled} />
+      </div>
+    </div>
+  );
+}
+
+interface DatasetListProps {
+  state: Snapshot;
+  send: Send;
+  onOpen: (dataset_id: string) => void;
+  onDelete: (dataset_id: string) => void;
+}
+
+function DatasetList({ state, send, onOpen, onDelete }: DatasetListProps) {
+  const { datasets, jobs, total, read_only, connected } = state;
+  const jobOf = useMemo(() => jobsByDataset(jobs), [jobs]);
+  const onCancel = useCallback((job_id: string) => send("cancel", { job_id }), [send]);
+  const onRetry = useCallback((dataset_id: string) => send("retry", { dataset_id }), [send]);
+  if (datasets.length === 0) return <Empty />;
+  return (
+    <section>
+      <h2 data-part="list.title" className="mb-4 text-lg font-semibold text-slate-100">
+        Your Datasets ({total})
+      </h2>
+      <div data-part="list.grid" className="grid grid-cols-1 gap-4 @[768px]:grid-cols-2">
+        {datasets.map((dataset) => (
+          <DatasetCard
+            key={dataset.id}
+            dataset={dataset}
+            job={jobOf.get(dataset.id) ?? null}
+            readOnly={read_only}
+            disabled={!connected}
+            onOpen={onOpen}
+            onDelete={onDelete}
+            onCancel={onCancel}
+            onRetry={onRetry}
+          />
+        ))}
+      </div>
+    </section>
+  );
+}
+
+/** The job that a card shows: one that runs, before one that waits. */
+function jobsByDataset(jobs: readonly JobSnapshot[]): ReadonlyMap<string, JobSnapshot> {
+  const chosen = new Map<string, JobSnapshot>();
+  for (const job of jobs) {
+    const other = chosen.get(job.dataset_id);
+    if (other === undefined || other.state === "queued") chosen.set(job.dataset_id, job);
+  }
+  return chosen;
+}
+
+function Empty() {
+  return (
+    <div data-part="empty" className="py-12 text-center">
+      <p data-part="empty.title" className="text-lg text-slate-400">
+        No datasets yet
+      </p>
+      <p data-part="empty.text" className="mt-2 text-slate-500">
+        Download a dataset from HuggingFace to get started
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,66 @@
+/** Asks before a dataset goes, and says what goes with it. */
+
+import { useId } from "react";
+import { formatBytes, plural } from "./format";
+import type { DatasetCard as Card } from "./protocol.gen";
+import { Button, Dialog, ErrorBox } from "./ui";
+import { useRequest } from "./useRequest";
+
+export interface DeleteDialogProps {
+  dataset: Card;
+  disabled: boolean;
+  onDelete: (dataset_id: string) => Promise<unknown>;
+  onClose: () => void;
+}
+
+export function DeleteDialog({ dataset, disabled, onDelete, onClose }: DeleteDialogProps) {
+  const titleId = useId();
+  const { pending, failed, run } = useRequest();
+  const { name, size_bytes, tokenizations, in_use_by } = dataset;
+  const inUse = in_use_by.length > 0;
+  const confirm = async () => {
+    if (await run(() => onDelete(dataset.id))) onClose();
+  };
+  return (
+    <Dialog
+      role="alertdialog"
+      labelledBy={titleId}
+      onClose={onClose}
+      panelClassName="max-w-lg border border-slate-800"
+    >
+      <div className="overflow-y-auto p-6">
+        <h2 id={titleId} className="break-anywhere text-lg font-semibold text-slate-100">
+          Delete <bdi>{name}</bdi>?
+        </h2>
+        <p className="mt-2 text-sm text-slate-400">
+          {size_bytes === null
+            ? "Its files are removed from disk"
+            : `${formatBytes(size_bytes)} of data are removed from disk`}
+          {tokenizations.length > 0 && `, with ${plural(tokenizations.length, "tokenization")}`}.
+          This cannot be undone.
+        </p>
+        {inUse && (
+          <ErrorBox
+            className="mt-4"
+            message={`In use by ${in_use_by.join(", ")}.`}
+            hint="It can be deleted as soon as it is released."
+          />
+        )}
+        {failed && <ErrorBox className="mt-4" {...failed} />}
+        <div className="mt-6 flex justify-end gap-3">
+          <Button look="neutral" onClick={onClose}>
+            Cancel
+          </Button>
+          <Button
+            look="danger"
+            part="delete.confirm"
+            disabled={disabled || pending || inUse}
+            onClick={confirm}
+          >
+            {pending ? "Deleting…" : "Delete"}
+          </Button>
+        </div>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,175 @@
+/** The facts of one dataset's record. */
+
+import type { ReactNode } from "react";
+import {
+  formatBytes,
+  formatCount,
+  formatDecimal,
+  formatSource,
+  formatTime,
+  plural,
+  UNKNOWN,
+} from "./format";
+import type { DatasetCard as Card, DatasetRecord } from "./protocol.gen";
+import { classes, ErrorBox } from "./ui";
+import type { Failed } from "./useRequest";
+
+export interface OverviewTabProps {
+  dataset: Card;
+  /** null until the kernel has answered. */
+  record: DatasetRecord | null;
+  failed: Failed | null;
+}
+
+export function OverviewTab({ dataset, record, failed }: OverviewTabProps) {
+  return (
+    <div data-part="overview.root" className="space-y-6">
+      {dataset.error_message && (
+        <ErrorBox title="Error" message={dataset.error_message} hint={dataset.hint} />
+      )}
+      {failed && <ErrorBox {...failed} />}
+      <section>
+        <SectionTitle>Dataset Information</SectionTitle>
+        <div data-part="overview.info.grid" className="grid grid-cols-2 gap-4">
+          <InfoTile label="Source" value={formatSource(dataset.source)} />
+          <InfoTile label="Size" value={formatBytes(dataset.size_bytes)} />
+          <InfoTile label="Format" value={dataset.status === "ready" ? "Parquet" : UNKNOWN} />
+          <InfoTile label="Status" value={dataset.status} part="overview.info.value.status" />
+        </div>
+      </section>
+      <section>
+        <SectionTitle>Description</SectionTitle>
+        <div data-part="overview.description.card" className="rounded-lg bg-slate-800/30 p-4">
+          <p
+            data-part="overview.description.text"
+            className="break-anywhere whitespace-pre-line text-slate-300"
+          >
+            <bdi>{record?.description?.trim() || UNKNOWN}</bdi>
+          </p>
+        </div>
+      </section>
+      <section>
+        <SectionTitle>Quick Stats</SectionTitle>
+        <div data-part="overview.stats.grid" className="grid grid-cols-3 gap-4">
+          <QuickStat label="Total Samples" tone="emerald">
+            {formatCount(dataset.num_samples)}
+          </QuickStat>
+          <QuickStat label="Avg Length" tone="blue" unit="tokens">
+            {formatDecimal(record?.avg_sequence_length ?? null)}
+          </QuickStat>
+          <QuickStat label="Vocabulary" tone="purple" unit="unique tokens">
+            {formatCount(record?.vocab_size ?? null)}
+          </QuickStat>
+        </div>
+      </section>
+      {record && <Details record={record} />}
+    </div>
+  );
+}
+
+function SectionTitle({ children }: { children: ReactNode }) {
+  return (
+    <h3 data-part="overview.section.title" className="mb-4 text-lg font-semibold">
+      {children}
+    </h3>
+  );
+}
+
+function InfoTile({ label, value, part }: { label: string; value: string; part?: string }) {
+  return (
+    <div data-part="stat.card" className="rounded-lg bg-slate-800/30 p-4">
+      <div data-part="stat.label" className="mb-1 text-sm text-slate-400">
+        {label}
+      </div>
+      <div
+        data-part={classes("overview.info.value", part)}
+        className={classes("text-lg font-medium", part !== undefined && "capitalize")}
+      >
+        {value}
+      </div>
+    </div>
+  );
+}
+
+const TONES = {
+  emerald: "text-emerald-400",
+  blue: "text-blue-400",
+  purple: "text-purple-400",
+} as const;
+
+interface QuickStatProps {
+  label: string;
+  tone: keyof typeof TONES;
+  unit?: string;
+  children: string;
+}
+
+function QuickStat({ label, tone, unit, children }: QuickStatProps) {
+  return (
+    <div data-part="stat.card stat.card.quick" className="rounded-lg bg-slate-800/30 p-4">
+      <div data-part="stat.label" className="mb-1 text-sm text-slate-400">
+        {label}
+      </div>
+      <div
+        data-part={`stat.value stat.value.${tone}`}
+        className={classes("text-2xl font-bold", TONES[tone])}
+      >
+        {children}
+      </div>
+      {unit && (
+        <div data-part="stat.unit" className="text-xs text-slate-500">
+          {unit}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Details({ record }: { record: DatasetRecord }) {
+  return (
+    <section>
+      <SectionTitle>Details</SectionTitle>
+      <dl className="grid grid-cols-1 gap-6 @[768px]:grid-cols-2">
+        {detailsOf(record).map(([label, value]) => (
+          <div key={label} className="min-w-0">
+            <dt className="mb-1 text-sm text-slate-500">{label}</dt>
+            <dd className="break-anywhere font-mono text-sm text-slate-200">
+              <bdi>{value}</bdi>
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+function detailsOf(record: DatasetRecord): [string, string][] {
+  const { download } = record.metadata;
+  const rows: [string, string | null][] = [
+    ["Dataset ID", record.id],
+    ["HuggingFace Repository", record.repo_id],
+    ["Config", record.config],
+    ["Commit", record.commit],
+    ["Splits", listPairs(record.split_info, (rows) => plural(rows, "sample"))],
+    ["Columns", listPairs(record.columns, (type) => type)],
+    ["Text Column", record.text_column],
+    ["Created", formatTime(record.created_at)],
+    ["Last Updated", formatTime(record.updated_at)],
+    ["Path", record.file_path],
+    ["In Use By", record.in_use_by.join(", ")],
+    ["Skipped Files", listSkipped(download?.num_skipped_files, download?.skipped_files)],
+  ];
+  return rows.filter((row): row is [string, string] => Boolean(row[1]));
+}
+
+function listPairs<Value>(pairs: Record<string, Value>, write: (value: Value) => string): string {
+  return Object.entries(pairs)
+    .map(([name, value]) => `${name}: ${write(value)}`)
+    .join(", ");
+}
+
+function listSkipped(count: number | null | undefined, names: string[] | null | undefined) {
+  if (!count) return null;
+  const rest = count - (names?.length ?? 0);
+  return [...(names ?? []), ...(rest > 0 ? [`${formatCount(rest)} more`] : [])].join(", ");
+}

@@ -1,0 +1,306 @@
+/** How to tokenize: only what can take effect can be chosen. */
+
+import { CircleCheckBig } from "lucide-react";
+import { type FormEvent, useState } from "react";
+import type { Send } from "./bridge";
+import { DetailInput, DetailSelect, type Option, Suggestions, Switch, TriSwitch } from "./fields";
+import type { DatasetCard as Card } from "./protocol.gen";
+import {
+  addsSpecialTokens,
+  changed,
+  checkForm,
+  DEFAULT_FORM,
+  effective,
+  MAX_LENGTH_LIMIT,
+  returnsMask,
+  type SettingsForm,
+  settingsOf,
+} from "./settings";
+import { ErrorBox, Spinner } from "./ui";
+import { useRequest } from "./useRequest";
+
+const COMMON_TOKENIZERS = [
+  "gpt2",
+  "EleutherAI/gpt-neox-20b",
+  "bert-base-uncased",
+  "FacebookAI/roberta-base",
+  "google-t5/t5-small",
+];
+
+const MODES: Option<SettingsForm["mode"]>[] = [
+  ["packed", "Packed (documents one after another)"],
+  ["per_sample", "Per sample (each sample its own sequence)"],
+];
+const PADDINGS: Option<SettingsForm["padding"]>[] = [
+  ["max_length", "Max Length (pad to max_length)"],
+  ["longest", "Longest (pad to longest in split)"],
+  ["do_not_pad", "Do Not Pad"],
+];
+const TRUNCATIONS: Option<SettingsForm["truncation"]>[] = [
+  ["longest_first", "Longest First"],
+  ["do_not_truncate", "Do Not Truncate"],
+];
+const ONLY_PER_SAMPLE = "Only per sample: packed sequences are filled from the stream";
+
+export interface TokenizationFormProps {
+  dataset: Card;
+  disabled: boolean;
+  knownTokenizers: readonly string[];
+  columns: readonly string[];
+  send: Send;
+}
+
+export function TokenizationForm(props: TokenizationFormProps) {
+  const { dataset, disabled, knownTokenizers, send } = props;
+  const [form, setForm] = useState<SettingsForm>(() => ({
+    ...DEFAULT_FORM,
+    tokenizer: knownTokenizers[0] ?? COMMON_TOKENIZERS[0] ?? "",
+  }));
+  const [started, setStarted] = useState(false);
+  const { pending, failed, run, clear } = useRequest();
+  const set = (change: Partial<SettingsForm>) => {
+    setForm((now) => changed(now, change));
+    setStarted(false);
+    clear();
+  };
+  const valid = Object.keys(checkForm(form)).length === 0;
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    if (!valid || pending || disabled) return;
+    const request = { dataset_id: dataset.id, settings: settingsOf(form) };
+    setStarted(await run(() => send("tokenize", request)));
+  };
+  return (
+    <form onSubmit={submit} noValidate>
+      <h3 data-part="tokenization.title" className="mb-4 font-semibold">
+        Tokenization Configuration
+      </h3>
+      <div data-part="tokenization.fields" className="space-y-4">
+        <MainFields {...props} form={form} set={set} />
+        <MoreFields {...props} form={form} set={set} />
+      </div>
+      <div data-part="apply.section" className="mt-6 border-t border-slate-700 pt-6">
+        {failed && <ErrorBox className="mb-4" {...failed} />}
+        <button
+          type="submit"
+          data-part="apply.button"
+          disabled={!valid || pending || disabled}
+          className="flex w-full items-center justify-center gap-2 rounded-lg bg-emerald-600 px-6 py-3 hover:bg-emerald-700 disabled:cursor-not-allowed disabled:bg-slate-700"
+        >
+          {pending ? (
+            <>
+              <Spinner part="apply.button.spinner" size={20} />
+              Processing Dataset...
+            </>
+          ) : (
+            <>
+              <CircleCheckBig data-part="apply.button.icon" size={20} aria-hidden="true" />
+              Apply &amp; Tokenize Dataset
+            </>
+          )}
+        </button>
+        <p role="status" className="mt-2 text-xs text-slate-500 empty:hidden">
+          {started &&
+            "Started. You can close this dialog: tokenization continues in the background."}
+        </p>
+      </div>
+    </form>
+  );
+}
+
+interface FieldsProps extends TokenizationFormProps {
+  form: SettingsForm;
+  set: (change: Partial<SettingsForm>) => void;
+}
+
+function MainFields({ knownTokenizers, form, set }: FieldsProps) {
+  const may = effective(form);
+  const errors = checkForm(form);
+  const paddings = PADDINGS.filter(([value]) => value !== "max_length" || may.padToMaxLength);
+  return (
+    <>
+      <DetailInput
+        id="tokenization-tokenizer"
+        part="tokenization.select.tokenizer"
+        label="Tokenizer"
+        value={form.tokenizer}
+        error={errors.tokenizer}
+        help="A HuggingFace id, or a path on the kernel's machine to a tokenizer.json"
+        list="tokenization-tokenizers"
+        onChange={(tokenizer) => set({ tokenizer })}
+      />
+      <Suggestions
+        id="tokenization-tokenizers"
+        values={[...new Set([...knownTokenizers, ...COMMON_TOKENIZERS])]}
+      />
+      <DetailSelect
+        id="tokenization-mode"
+        part="tokenization.select.mode"
+        label="Mode"
+        value={form.mode}
+        options={MODES}
+        onChange={(mode) => set({ mode })}
+      />
+      <DetailInput
+        id="tokenization-max-length"
+        part="tokenization.input.maxlength"
+        label="Max Sequence Length"
+        type="number"
+        min={1}
+        max={MAX_LENGTH_LIMIT}
+        value={form.max_length}
+        error={errors.max_length}
+        onChange={(max_length) => set({ max_length })}
+      />
+      <DetailSelect
+        id="tokenization-padding-strategy"
+        part="tokenization.select.padding"
+        label="Padding Strategy"
+        value={may.padding ? form.padding : "do_not_pad"}
+        options={paddings}
+        disabled={!may.padding}
+        help={may.padding ? undefined : ONLY_PER_SAMPLE}
+        onChange={(padding) => set({ padding })}
+      />
+      <DetailSelect
+        id="tokenization-truncation-strategy"
+        part="tokenization.select.truncation"
+        label="Truncation Strategy"
+        value={form.truncation}
+        options={TRUNCATIONS}
+        disabled={!may.truncation}
+        help={may.truncation ? undefined : ONLY_PER_SAMPLE}
+        onChange={(truncation) => set({ truncation })}
+      />
+      <TriSwitch
+        label="Add Special Tokens"
+        name="add special tokens"
+        isOn={addsSpecialTokens(form)}
+        isChosen={form.add_special_tokens !== null}
+        help={
+          form.add_special_tokens === null
+            ? "Automatic: the tokenizer's own template, unless packed"
+            : "The tokenizer's own template around every sample"
+        }
+        onChange={(add_special_tokens) => set({ add_special_tokens })}
+      />
+      <TriSwitch
+        label="Return Attention Mask"
+        name="return attention mask"
+        trackPart="toggle.track.on.attention"
+        isOn={returnsMask(form)}
+        isChosen={may.noMask && form.return_attention_mask !== null}
+        disabled={!may.noMask}
+        help={maskHelp(form, may.noMask)}
+        onChange={(return_attention_mask) => set({ return_attention_mask })}
+      />
+    </>
+  );
+}
+
+function maskHelp(form: SettingsForm, canChoose: boolean): string {
+  if (!canChoose) return "Written: what is padded must be masked";
+  if (form.return_attention_mask === null) return "Automatic: written when anything was filled";
+  return form.return_attention_mask
+    ? "Always written"
+    : "Never written; fails when anything must be filled";
+}
+
+function MoreFields({ columns, form, set }: FieldsProps) {
+  const may = effective(form);
+  const errors = checkForm(form);
+  return (
+    <details data-part="tokenization.more" className="space-y-4">
+      <summary className="cursor-pointer text-sm font-medium text-slate-300">More options</summary>
+      <DetailInput
+        id="tokenization-stride"
+        part="tokenization.input.stride"
+        label="Stride"
+        type="number"
+        min={0}
+        value={may.stride ? form.stride : "0"}
+        error={errors.stride}
+        disabled={!may.stride}
+        help="Tokens that neighbouring sequences share"
+        onChange={(stride) => set({ stride })}
+      />
+      <DetailInput
+        id="tokenization-begin"
+        part="tokenization.input.begin"
+        label="Begin Token"
+        placeholder="none"
+        value={form.begin}
+        list="tokenization-tokens"
+        help="At the start of every sequence: bos, eos, sep, a token id or a token"
+        onChange={(begin) => set({ begin })}
+      />
+      <DetailInput
+        id="tokenization-separator"
+        part="tokenization.input.separator"
+        label="Separator"
+        placeholder="none"
+        value={may.separator ? form.separator : ""}
+        disabled={!may.separator}
+        list="tokenization-tokens"
+        help={
+          may.separator
+            ? "Between documents: auto is the tokenizer's end of text; empty for none"
+            : "Only when packed"
+        }
+        onChange={(separator) => set({ separator })}
+      />
+      <Suggestions id="tokenization-tokens" values={["bos", "eos", "sep"]} />
+      <Switch
+        label="Drop Tail"
+        name="drop tail"
+        isOn={may.drop_tail && form.drop_tail}
+        disabled={!may.drop_tail}
+        help={
+          may.drop_tail
+            ? "Drop the last incomplete sequence instead of filling it"
+            : "Only when packed"
+        }
+        onChange={(drop_tail) => set({ drop_tail })}
+      />
+      <DetailInput
+        id="tokenization-shuffle-seed"
+        part="tokenization.input.seed"
+        label="Shuffle Seed"
+        placeholder="not shuffled"
+        inputMode="numeric"
+        value={form.shuffle_seed}
+        error={errors.shuffle_seed}
+        help="Shuffles the documents of each split"
+        onChange={(shuffle_seed) => set({ shuffle_seed })}
+      />
+      <DetailInput
+        id="tokenization-text-column"
+        part="tokenization.input.column"
+        label="Text Column"
+        placeholder="the dataset's own"
+        value={form.text_column}
+        list="tokenization-columns"
+        onChange={(text_column) => set({ text_column })}
+      />
+      <Suggestions id="tokenization-columns" values={columns} />
+      <DetailInput
+        id="tokenization-min-chars"
+        part="tokenization.input.minchars"
+        label="Minimum Characters"
+        type="number"
+        min={0}
+        value={form.min_chars}
+        error={errors.min_chars}
+        help="Shorter samples are dropped, and counted"
+        onChange={(min_chars) => set({ min_chars })}
+      />
+      <Switch
+        label="Skip Invalid Samples"
+        name="skip invalid samples"
+        isOn={form.skip_invalid}
+        help="Drop samples that are not text instead of failing"
+        onChange={(skip_invalid) => set({ skip_invalid })}
+      />
+    </details>
+  );
+}

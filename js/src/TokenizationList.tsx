@@ -1,0 +1,193 @@
+/** The tokenizations that a dataset has. */
+
+import { Trash2, X } from "lucide-react";
+import { useState } from "react";
+import type { Send } from "./bridge";
+import {
+  describeProgress,
+  formatBytes,
+  formatCount,
+  formatDecimal,
+  formatDuration,
+  plural,
+} from "./format";
+import type { JobSnapshot, TokenizationRecord } from "./protocol.gen";
+import { Badge, Button, ErrorBox, IconButton, ProgressBar } from "./ui";
+import { useRequest } from "./useRequest";
+
+export interface TokenizationListProps {
+  records: readonly TokenizationRecord[];
+  jobs: readonly JobSnapshot[];
+  readOnly: boolean;
+  disabled: boolean;
+  emptyText: string;
+  send: Send;
+}
+
+export function TokenizationList({ records, jobs, emptyText, ...rest }: TokenizationListProps) {
+  return (
+    <section data-part="tokenization.list">
+      <h3 className="mb-4 font-semibold">Tokenizations ({records.length})</h3>
+      {records.length === 0 && <p className="text-sm text-slate-400">{emptyText}</p>}
+      <ul className="space-y-3">
+        {records.map((record) => (
+          <Item
+            key={record.id}
+            record={record}
+            job={jobs.find(({ tokenization_id }) => tokenization_id === record.id) ?? null}
+            {...rest}
+          />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+interface ItemProps {
+  record: TokenizationRecord;
+  job: JobSnapshot | null;
+  readOnly: boolean;
+  disabled: boolean;
+  send: Send;
+}
+
+function Item({ record, job, ...rest }: ItemProps) {
+  const request = useRequest();
+  const [asking, setAsking] = useState(false);
+  const percent = job?.progress ?? record.progress;
+  const remove = async () => {
+    await request.run(() => rest.send("delete_tokenization", { tokenization_id: record.id }));
+    setAsking(false);
+  };
+  return (
+    <li
+      data-part="tokenization.item"
+      data-tokenization-id={record.id}
+      className="rounded-lg bg-slate-800/30 p-4"
+    >
+      <div className="flex items-start justify-between gap-4">
+        <div className="min-w-0">
+          <p className="break-anywhere font-mono text-sm text-slate-200">
+            <bdi>{record.tokenizer_name}</bdi>
+          </p>
+          <p className="mt-1 text-xs text-slate-500">{describeSettings(record)}</p>
+        </div>
+        <div className="flex shrink-0 items-center gap-2">
+          <Badge status={record.status} />
+          {!rest.readOnly && (
+            <ItemAction {...rest} job={job} request={request} onAsk={() => setAsking(true)} />
+          )}
+        </div>
+      </div>
+      {record.status === "ready" && <Figures record={record} />}
+      {job !== null && (
+        <ProgressBar
+          part="progress.fill progress.fill.processing"
+          percent={percent}
+          label={`${record.tokenizer_name}: ${record.status}`}
+          caption={describeProgress(percent, job, "tokenizing")}
+        />
+      )}
+      {record.error_message && (
+        <ErrorBox className="mt-3" message={record.error_message} hint={record.hint} />
+      )}
+      {request.failed && <ErrorBox className="mt-3" {...request.failed} />}
+      {asking && (
+        <Confirm
+          disabled={rest.disabled || request.pending}
+          onYes={remove}
+          onNo={() => setAsking(false)}
+        />
+      )}
+    </li>
+  );
+}
+
+interface ItemActionProps {
+  job: JobSnapshot | null;
+  disabled: boolean;
+  send: Send;
+  request: ReturnType<typeof useRequest>;
+  onAsk: () => void;
+}
+
+function ItemAction({ job, disabled, send, request, onAsk }: ItemActionProps) {
+  if (job === null) {
+    return (
+      <IconButton
+        part="tokenization.delete"
+        label="Delete tokenization"
+        icon={<Trash2 size={16} aria-hidden="true" />}
+        disabled={disabled || request.pending}
+        danger
+        onPress={onAsk}
+      />
+    );
+  }
+  const cancelling = request.pending || job.state === "cancelling";
+  return (
+    <IconButton
+      part="tokenization.cancel"
+      label={cancelling ? "Cancelling…" : "Cancel tokenization"}
+      icon={<X size={16} aria-hidden="true" />}
+      disabled={disabled || cancelling}
+      danger
+      onPress={() => request.run(() => send("cancel", { job_id: job.id }))}
+    />
+  );
+}
+
+function Confirm(props: { disabled: boolean; onYes: () => void; onNo: () => void }) {
+  return (
+    <div className="mt-3 flex flex-wrap items-center justify-end gap-3 text-sm">
+      <span className="text-slate-300">Delete this tokenization and its files?</span>
+      <Button look="neutral" onClick={props.onNo}>
+        Keep
+      </Button>
+      <Button
+        look="danger"
+        part="tokenization.delete.confirm"
+        disabled={props.disabled}
+        onClick={props.onYes}
+      >
+        Delete
+      </Button>
+    </div>
+  );
+}
+
+function Figures({ record }: { record: TokenizationRecord }) {
+  const figures: [string, string][] = [
+    ["Tokens", formatCount(record.num_tokens)],
+    ["Sequences", formatCount(record.num_sequences)],
+    ["Samples", formatCount(record.num_samples)],
+    ["Avg Length", formatDecimal(record.avg_seq_length)],
+    ["Unique Tokens", formatCount(record.unique_tokens)],
+    ["Vocabulary", formatCount(record.vocab_size)],
+    ["Size", formatBytes(record.size_bytes)],
+    ["Time", formatDuration(record.elapsed_s)],
+  ];
+  return (
+    <dl className="mt-3 grid grid-cols-2 gap-4 text-sm @[768px]:grid-cols-4">
+      {figures.map(([label, value]) => (
+        <div key={label} className="min-w-0">
+          <dt className="text-slate-400">{label}</dt>
+          <dd className="break-anywhere font-mono text-slate-200">{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function describeSettings({ settings, engine, tokens_per_s }: TokenizationRecord): string {
+  const parts = [
+    settings.mode === "packed" ? "packed" : "per sample",
+    `${formatCount(settings.max_length)} tokens per sequence`,
+    settings.stride > 0 && `stride ${formatCount(settings.stride)}`,
+    settings.padding !== "do_not_pad" && `padding ${settings.padding}`,
+    settings.shuffle_seed !== null && `shuffled with ${settings.shuffle_seed}`,
+    engine,
+    tokens_per_s !== null && `${plural(Math.round(tokens_per_s), "token")}/s`,
+  ];
+  return parts.filter(Boolean).join(" • ");
+}

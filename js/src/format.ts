@@ -1,0 +1,103 @@
+/** How figures are written. A value that is not known is an en dash, never a made-up number. */
+
+import type { JobSnapshot } from "./protocol.gen";
+
+export const UNKNOWN = "–";
+
+const SIZE_UNITS = ["B", "KB", "MB", "GB", "TB"] as const;
+const INTEGER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
+/** Steps of 1024, at most two decimals, none that are zero: 1536000 is "1.46 MB". */
+export function formatBytes(bytes: number | null): string {
+  if (bytes === null) return UNKNOWN;
+  let value = bytes;
+  let unit = 0;
+  // 1023.996 KB would be rounded to "1024 KB"
+  while (Number(value.toFixed(2)) >= 1024 && unit < SIZE_UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${Number(value.toFixed(2))} ${SIZE_UNITS[unit]}`;
+}
+
+export function formatCount(count: number | null): string {
+  return count === null ? UNKNOWN : INTEGER.format(count);
+}
+
+/** A mean or a rate: one decimal below a thousand, none above. */
+export function formatDecimal(value: number | null): string {
+  if (value === null) return UNKNOWN;
+  return Math.abs(value) < 1000 ? String(Number(value.toFixed(1))) : INTEGER.format(value);
+}
+
+/** One decimal, and 100.0% only when it is. */
+export function formatPercent(percent: number): string {
+  const clamped = clampPercent(percent);
+  return `${(clamped < 100 ? Math.min(clamped, 99.9) : 100).toFixed(1)}%`;
+}
+
+export function clampPercent(percent: number): number {
+  return Number.isFinite(percent) ? Math.min(Math.max(percent, 0), 100) : 0;
+}
+
+/** "45s", "3m 20s", "2h 5m", "3d 4h". */
+export function formatDuration(seconds: number | null): string {
+  if (seconds === null || !Number.isFinite(seconds)) return UNKNOWN;
+  const whole = Math.max(Math.round(seconds), 0);
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}m ${whole % 60}s`;
+  const hours = Math.floor(whole / 3600);
+  if (hours < 24) return `${hours}h ${Math.floor((whole % 3600) / 60)}m`;
+  return `${Math.floor(hours / 24)}d ${hours % 24}h`;
+}
+
+/** A date as its reader writes it; the wire carries UTC. */
+export function formatTime(iso: string): string {
+  const time = new Date(iso);
+  if (Number.isNaN(time.getTime())) return UNKNOWN;
+  return time.toLocaleString("en-US", { dateStyle: "medium", timeStyle: "short" });
+}
+
+export function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1).toLowerCase();
+}
+
+export function plural(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+const SOURCES: Readonly<Record<string, string>> = { huggingface: "HuggingFace" };
+
+export function formatSource(source: string): string {
+  return SOURCES[source] ?? source;
+}
+
+/** The line under a progress bar: percent, phase, done of total, speed, time left. */
+export function describeProgress(percent: number, job: JobSnapshot | null, status: string): string {
+  const parts = [formatPercent(percent)];
+  if (job?.state === "queued") parts.push("Waiting to start");
+  if (job?.state === "cancelling") parts.push("Cancelling…");
+  if (job?.state === "running") parts.push(...describeRunning(job, status));
+  return parts.join(" • ");
+}
+
+function describeRunning(job: JobSnapshot, status: string): string[] {
+  const parts: string[] = [];
+  if (job.phase !== "" && job.phase.toLowerCase() !== status) parts.push(capitalize(job.phase));
+  if (job.done > 0 || job.total !== null) parts.push(describeAmount(job));
+  if (job.per_s !== null) parts.push(`${formatAmount(job.per_s, job.unit)}/s`);
+  if (job.eta_s !== null) parts.push(`${formatDuration(job.eta_s)} left`);
+  return parts;
+}
+
+function describeAmount({ done, total, unit }: JobSnapshot): string {
+  if (total === null) return formatAmount(done, unit);
+  const left = unit === "bytes" ? formatBytes(done) : formatCount(done);
+  return `${left} / ${formatAmount(total, unit)}`;
+}
+
+function formatAmount(value: number, unit: string): string {
+  if (unit === "bytes") return formatBytes(value);
+  const number = value < 10 && !Number.isInteger(value) ? formatDecimal(value) : formatCount(value);
+  return `${number} ${unit}`.trim();
+}

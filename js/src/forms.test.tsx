@@ -1,0 +1,169 @@
+import { render, screen } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { describe, expect, it, vi } from "vitest";
+import { RequestError } from "./bridge";
+import { checkRepoId, DownloadForm, normalizeRepoId } from "./DownloadForm";
+import { ImportForm } from "./ImportForm";
+import { deferred } from "./testing/deferred";
+
+const refusal = new RequestError({
+  code: "repo_not_found",
+  message: "There is no dataset a/b.",
+  hint: "Check the spelling.",
+  field: null,
+});
+
+describe("a repository id", () => {
+  it.each([
+    ["", "Dataset ID is required"],
+    ["   ", "Dataset ID is required"],
+    ["a b", "Invalid dataset ID format"],
+    ["a/b/c", "Invalid dataset ID format"],
+    ["/b", "Invalid dataset ID format"],
+    ["ä/b", "Invalid dataset ID format"],
+    ["x".repeat(501), "Dataset ID too long"],
+    ["gpt.2-data_x", null],
+    ["Salesforce/wiki.text-103_raw", null],
+    [" owner/name ", null],
+  ])("%j: %s", (typed, problem) => {
+    expect(checkRepoId(typed)).toBe(problem);
+  });
+
+  it.each([
+    ["https://huggingface.co/datasets/stas/openwebtext-10k", "stas/openwebtext-10k"],
+    ["https://hf.co/datasets/stas/openwebtext-10k/tree/main?x=1#y", "stas/openwebtext-10k"],
+    ["https://huggingface.co/datasets/squad?x=1", "squad"],
+  ])("is taken from %s", (typed, repo_id) => {
+    expect(normalizeRepoId(typed)).toBe(repo_id);
+  });
+});
+
+describe("DownloadForm", () => {
+  const repo = () => screen.getByLabelText<HTMLInputElement>(/HuggingFace Dataset ID/);
+  const token = () => screen.getByLabelText<HTMLInputElement>("Access Token (optional)");
+  const button = () => screen.getByRole<HTMLButtonElement>("button");
+
+  it("sends what was filled in, trimmed, and clears the fields when it was done", async () => {
+    const send = vi.fn(async () => ({}));
+    render(<DownloadForm send={send as never} disabled={false} />);
+    await userEvent.type(repo(), " a/b ");
+    await userEvent.type(token(), "hf_secret");
+    await userEvent.type(screen.getByLabelText("Split (optional)"), "train");
+    await userEvent.type(screen.getByLabelText("Config (optional)"), "en");
+    await userEvent.click(button());
+    const params = { repo_id: "a/b", hf_token: "hf_secret", split: "train", config: "en" };
+    expect(send).toHaveBeenCalledExactlyOnceWith("download", params);
+    expect(screen.getAllByDisplayValue("")).toHaveLength(4);
+  });
+
+  it("is submitted by Enter, without the fields that are empty", async () => {
+    const send = vi.fn(async () => ({}));
+    render(<DownloadForm send={send as never} disabled={false} />);
+    await userEvent.type(repo(), "a/b{Enter}");
+    expect(send).toHaveBeenCalledExactlyOnceWith("download", { repo_id: "a/b" });
+  });
+
+  it("keeps what was typed and says why, when it was not done", async () => {
+    const send = vi.fn(() => Promise.reject(refusal));
+    render(<DownloadForm send={send as never} disabled={false} />);
+    await userEvent.type(repo(), "a/b");
+    await userEvent.type(token(), "hf_secret{Enter}");
+    expect(await screen.findByText("There is no dataset a/b.")).toBeTruthy();
+    expect(screen.getByText("Check the spelling.")).toBeTruthy();
+    expect(repo().value).toBe("a/b");
+    expect(token().value).toBe("hf_secret");
+    await userEvent.type(repo(), "c");
+    expect(screen.queryByText("There is no dataset a/b.")).toBeNull();
+  });
+
+  it("marks the field that the kernel names", async () => {
+    const info = { code: "split_not_found", message: "No split x.", hint: null, field: "split" };
+    const send = () => Promise.reject(new RequestError(info));
+    render(<DownloadForm send={send as never} disabled={false} />);
+    await userEvent.type(repo(), "a/b{Enter}");
+    const split = await screen.findByLabelText("Split (optional)");
+    expect(split.getAttribute("aria-invalid")).toBe("true");
+  });
+
+  it("sends nothing twice", async () => {
+    const { promise, resolve } = deferred();
+    const send = vi.fn(() => promise);
+    render(<DownloadForm send={send as never} disabled={false} />);
+    await userEvent.type(repo(), "a/b{Enter}");
+    expect(button().textContent).toBe("Downloading...");
+    expect(button().disabled).toBe(true);
+    expect(repo().disabled).toBe(true);
+    await userEvent.click(button());
+    resolve();
+    await screen.findByText("Download Dataset");
+    expect(send).toHaveBeenCalledOnce();
+  });
+
+  it("does not take spaces for an id", async () => {
+    const send = vi.fn();
+    render(<DownloadForm send={send as never} disabled={false} />);
+    expect(button().disabled).toBe(true);
+    await userEvent.type(repo(), "   {Enter}");
+    expect(button().disabled).toBe(true);
+    await userEvent.tab();
+    expect(screen.getByText("Dataset ID is required")).toBeTruthy();
+    expect(send).not.toHaveBeenCalled();
+  });
+
+  it("sends no id of a wrong form", async () => {
+    const send = vi.fn();
+    render(<DownloadForm send={send as never} disabled={false} />);
+    await userEvent.type(repo(), "a b{Enter}");
+    expect(screen.getByText("Invalid dataset ID format")).toBeTruthy();
+    expect(repo().getAttribute("aria-invalid")).toBe("true");
+    expect(send).not.toHaveBeenCalled();
+  });
+
+  it("hides the token", () => {
+    render(<DownloadForm send={vi.fn() as never} disabled={false} />);
+    expect(token().type).toBe("password");
+    expect(repo().name).toBe("dataset_id");
+  });
+
+  it("waits for the kernel to come back", async () => {
+    const send = vi.fn();
+    render(<DownloadForm send={send as never} disabled />);
+    await userEvent.type(repo(), "a/b{Enter}");
+    expect(button().disabled).toBe(true);
+    expect(send).not.toHaveBeenCalled();
+  });
+});
+
+describe("ImportForm", () => {
+  const paths = () => screen.getByLabelText<HTMLTextAreaElement>("Paths");
+  const button = () => screen.getByRole<HTMLButtonElement>("button", { name: "Import Files" });
+
+  it("sends one path or glob per line, and clears the fields when it was done", async () => {
+    const send = vi.fn(async () => ({}));
+    render(<ImportForm send={send as never} disabled={false} />);
+    expect(button().disabled).toBe(true);
+    await userEvent.type(paths(), " ~/corpus/*.txt {Enter}{Enter}/data/a.jsonl.gz");
+    await userEvent.type(screen.getByLabelText("Name (optional)"), "mine");
+    await userEvent.type(screen.getByLabelText("Split (optional)"), "test");
+    await userEvent.click(button());
+    const params = { paths: ["~/corpus/*.txt", "/data/a.jsonl.gz"], name: "mine", split: "test" };
+    expect(send).toHaveBeenCalledExactlyOnceWith("import_files", params);
+    expect(paths().value).toBe("");
+  });
+
+  it("says which path is wrong", async () => {
+    const info = {
+      code: "invalid_request",
+      message: "No file x.",
+      hint: "Check it.",
+      field: "paths",
+    };
+    const send = () => Promise.reject(new RequestError(info));
+    render(<ImportForm send={send as never} disabled={false} />);
+    await userEvent.type(paths(), "x");
+    await userEvent.click(button());
+    expect(await screen.findByText("No file x.")).toBeTruthy();
+    expect(paths().getAttribute("aria-invalid")).toBe("true");
+    expect(paths().value).toBe("x");
+  });
+});

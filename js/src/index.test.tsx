@@ -1,0 +1,223 @@
+import { act, fireEvent, screen, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import widget from "./index";
+import type { PanelState } from "./protocol.gen";
+import { FakeModel } from "./testing/model";
+import { golden, goldenState } from "./testing/wire";
+
+// React's act() wants to be told that this is a test
+Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
+
+let close: () => void = () => undefined;
+
+function show(state: Partial<PanelState> = goldenState()) {
+  const model = new FakeModel(state);
+  const el = document.createElement("div");
+  document.body.append(el);
+  act(() => {
+    close = widget.render({ model, el });
+  });
+  const shadow = el.shadowRoot;
+  if (shadow === null) throw new Error("the panel has no shadow root");
+  const panel = within(shadow.firstElementChild as HTMLElement);
+  return { model, el, shadow, panel };
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ shouldAdvanceTime: true });
+});
+
+afterEach(() => {
+  act(() => close());
+  vi.useRealTimers();
+  document.body.replaceChildren();
+  delete document.body.dataset["voila"];
+});
+
+describe("the host", () => {
+  it("keeps notebook shortcuts away and styles inside", () => {
+    const { el, shadow } = show();
+    expect(el.hasAttribute("data-lm-suppress-shortcuts")).toBe(true);
+    expect(el.tabIndex).toBe(-1);
+    expect(shadow.adoptedStyleSheets).toHaveLength(1);
+    expect(document.adoptedStyleSheets ?? []).toHaveLength(0);
+  });
+
+  it("adopts its stylesheet again, and shows its dialog as a modal again, when it was moved", async () => {
+    const { el, shadow, panel } = show();
+    await userEvent.click(panel.getAllByRole("button", { name: "Delete dataset" })[0] as Element);
+    const dialog = panel.getByRole<HTMLDialogElement>("alertdialog");
+    // what a move leaves behind: no stylesheets, and a dialog that is open but not modal
+    shadow.adoptedStyleSheets = [];
+    vi.spyOn(dialog, "matches").mockReturnValue(false);
+    const showModal = vi.spyOn(dialog, "showModal");
+    const parent = document.createElement("section");
+    document.body.append(parent);
+    await act(async () => {
+      parent.append(el);
+    });
+    expect(shadow.adoptedStyleSheets).toHaveLength(1);
+    expect(showModal).toHaveBeenCalledOnce();
+    expect(panel.getByRole<HTMLDialogElement>("alertdialog").open).toBe(true);
+  });
+
+  it("leaves nothing behind", () => {
+    const { model, shadow } = show();
+    act(() => close());
+    expect(model.listenerCount).toBe(0);
+    expect(shadow.childElementCount).toBe(0);
+  });
+
+  it("can be rendered again into the same element", () => {
+    const { el } = show();
+    act(() => close());
+    act(() => {
+      close = widget.render({ model: new FakeModel(goldenState()), el });
+    });
+    expect(el.shadowRoot?.querySelector('[data-part~="panel.root"]')).not.toBeNull();
+  });
+
+  it.each([true, false])("is as high as the page only in Voila: %s", (inVoila) => {
+    if (inVoila) document.body.dataset["voila"] = "voila";
+    const { shadow } = show();
+    const root = shadow.querySelector('[data-part~="panel.root"]');
+    expect(root?.classList.contains("min-h-screen")).toBe(inVoila);
+  });
+});
+
+describe("the panel", () => {
+  it("lists the datasets", () => {
+    const { panel } = show();
+    expect(panel.getByRole("heading", { level: 1 }).textContent).toBe("Datasets");
+    expect(panel.getByRole("heading", { name: "Your Datasets (2)" })).toBeTruthy();
+    expect(panel.getAllByRole("heading", { level: 3 })).toHaveLength(2);
+    expect(panel.getByRole("progressbar").getAttribute("aria-valuenow")).toBe("45.2");
+  });
+
+  it("follows the kernel", () => {
+    const { model, panel } = show({ ...goldenState(), datasets: [], total: 0, jobs: [] });
+    expect(panel.getByText("No datasets yet")).toBeTruthy();
+    act(() => model.publish({ datasets: goldenState().datasets, total: 2 }));
+    expect(panel.queryByText("No datasets yet")).toBeNull();
+    expect(panel.getAllByRole("heading", { level: 3 })).toHaveLength(2);
+  });
+
+  it("shows the job that runs before one that waits", () => {
+    const [job] = goldenState().jobs;
+    if (job === undefined) throw new Error("a job is needed");
+    const queued = { ...job, id: `job_${"9".repeat(32)}`, state: "queued" as const, progress: 0 };
+    const { panel } = show({ ...goldenState(), jobs: [queued, job, { ...queued, id: "job_0" }] });
+    expect(panel.getByRole("progressbar").getAttribute("aria-valuenow")).toBe("45.2");
+  });
+
+  it("has a second way in: local files", async () => {
+    const { panel, model } = show();
+    expect(panel.getByRole("heading", { name: "Download from HuggingFace" })).toBeTruthy();
+    await userEvent.click(panel.getByRole("button", { name: "Import local files" }));
+    await userEvent.type(panel.getByLabelText("Paths"), "~/a.txt");
+    await userEvent.click(panel.getByRole("button", { name: "Import Files" }));
+    expect(model.requests("import_files")).toMatchObject([{ paths: ["~/a.txt"] }]);
+    await userEvent.click(panel.getByRole("button", { name: "Download from HuggingFace" }));
+    expect(panel.getByRole("button", { name: "Download Dataset" })).toBeTruthy();
+  });
+
+  it("downloads, cancels, retries and deletes through the kernel", async () => {
+    const { panel, model } = show();
+    const [running, broken] = goldenState().datasets;
+    const reply = async (kind: string) => {
+      const { request_id } = model.requests(kind).at(-1) ?? {};
+      await act(async () => model.reply({ ...golden(`reply_${kind}`), request_id }));
+    };
+    await userEvent.type(panel.getByLabelText(/HuggingFace Dataset ID/), "a/b{Enter}");
+    expect(model.requests("download")).toMatchObject([{ repo_id: "a/b" }]);
+    await reply("download");
+    await userEvent.click(panel.getByRole("button", { name: "Cancel tokenization" }));
+    expect(model.requests("cancel")).toMatchObject([{ job_id: goldenState().jobs[0]?.id }]);
+    await reply("cancel");
+    await userEvent.click(panel.getByRole("button", { name: "Retry" }));
+    expect(model.requests("retry")).toMatchObject([{ dataset_id: broken?.id }]);
+    await reply("retry");
+    await userEvent.click(panel.getByRole("button", { name: "Delete dataset" }));
+    await userEvent.click(panel.getByRole("button", { name: "Delete" }));
+    expect(model.requests("delete_dataset")).toMatchObject([{ dataset_id: broken?.id }]);
+    await reply("delete_dataset");
+    expect(panel.queryByRole("alertdialog")).toBeNull();
+    await userEvent.click(panel.getByRole("button", { name: running?.name ?? "" }));
+    expect(model.requests("get_dataset")).toMatchObject([{ dataset_id: running?.id }]);
+    await reply("get_dataset");
+    await userEvent.click(panel.getByRole("button", { name: "Close" }));
+    expect(panel.queryByRole("dialog")).toBeNull();
+  });
+
+  it("closes the dialog of a dataset that is gone", async () => {
+    const { panel, model } = show();
+    await userEvent.click(panel.getByRole("button", { name: "TinyStories" }));
+    expect(panel.getByRole("dialog")).toBeTruthy();
+    act(() => model.publish({ datasets: [], total: 0 }));
+    expect(panel.queryByRole("dialog")).toBeNull();
+  });
+
+  it("offers nothing that a read-only kernel would refuse", () => {
+    const { panel } = show({ ...goldenState(), read_only: true });
+    expect(panel.getByText("Read-only")).toBeTruthy();
+    expect(panel.queryByRole("button", { name: /Download|Import|Delete|Retry|Cancel/ })).toBeNull();
+  });
+
+  it("says when the disk is nearly full", () => {
+    const { storage } = goldenState();
+    if (storage === null) throw new Error("a storage report is needed");
+    const { panel } = show({ ...goldenState(), storage: { ...storage, is_low: true } });
+    expect(panel.getByRole("alert").textContent).toContain("49.19 GB of 97.87 GB are free");
+  });
+
+  it("says when the kernel is gone, disables its buttons, and recovers", async () => {
+    const { panel, model } = show();
+    const repo = panel.getByLabelText(/HuggingFace Dataset ID/);
+    await userEvent.type(repo, "a/b");
+    const button = panel.getByRole<HTMLButtonElement>("button", { name: "Download Dataset" });
+    act(() => void vi.advanceTimersByTime(10_000));
+    expect(panel.getByRole("alert").textContent).toContain("Connection to the kernel lost");
+    expect(button.disabled).toBe(true);
+    expect(panel.getByRole<HTMLButtonElement>("button", { name: "Retry" }).disabled).toBe(true);
+    const { request_id } = model.requests("ping")[0] ?? {};
+    act(() => model.reply({ ...golden("reply_ping"), request_id }));
+    expect(panel.queryByRole("alert")).toBeNull();
+    expect(button.disabled).toBe(false);
+  });
+});
+
+describe("toasts", () => {
+  it("tell what was done and what failed, and go", () => {
+    const { panel, model } = show();
+    act(() => model.reply(golden("event_completed")));
+    act(() => model.reply({ ...golden("event_completed"), job_id: "job_2", kind: "import" }));
+    act(() => model.reply(golden("event_error")));
+    act(() => model.reply(golden("event_download_progress")));
+    const status = panel.getByRole("status");
+    expect(status.getAttribute("aria-live")).toBe("polite");
+    expect(status.textContent).toBe(
+      "TinyStories is tokenized: 473,992,236 tokens" +
+        "TinyStories is ready: 2,141,709 samples" +
+        "Ünïcode <b>corpus</b>: The hub cannot be reached.Check the network, then press Retry.",
+    );
+    act(() => void vi.advanceTimersByTime(6_000));
+    expect(status.textContent).toMatch(/^Ünïcode/);
+    fireEvent.click(within(status).getByRole("button", { name: "Dismiss" }));
+    expect(status.textContent).toBe("");
+  });
+
+  it("name no figures that are not known", () => {
+    const { model } = show();
+    const unknown = { dataset_id: "ds_gone", num_samples: null, num_tokens: null };
+    act(() => model.reply({ ...golden("event_completed"), ...unknown }));
+    act(() =>
+      model.reply({ ...golden("event_completed"), ...unknown, job_id: "j", kind: "download" }),
+    );
+    const shadow = document.querySelector("div")?.shadowRoot;
+    expect(shadow?.querySelector('[role="status"]')?.textContent).toBe(
+      "Dataset is tokenizedDataset is ready",
+    );
+    expect(screen.queryByText("null")).toBeNull();
+  });
+});

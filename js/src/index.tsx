@@ -1,0 +1,44 @@
+/** The entry that anywidget calls, once for each view. */
+
+import { createRoot } from "react-dom/client";
+import { App } from "./App";
+import { createBridge, type Model } from "./bridge";
+import { adoptStyles, showDialogsAgain, watchConnection } from "./shadow";
+
+export interface RenderProps {
+  model: Model;
+  el: HTMLElement;
+}
+
+function render({ model, el }: RenderProps): () => void {
+  // JupyterLab looks for the attribute on the focused element, which from outside a shadow root
+  // is its host: without it, typing "dd" in a field deletes notebook cells
+  el.dataset["lmSuppressShortcuts"] = "true";
+  el.tabIndex = -1;
+
+  const shadow = el.shadowRoot ?? el.attachShadow({ mode: "open" });
+  const container = el.ownerDocument.createElement("div");
+  const connection = watchConnection(el.ownerDocument, () => {
+    adoptStyles(shadow);
+    showDialogsAgain(shadow);
+  });
+  shadow.replaceChildren(container, connection);
+  adoptStyles(shadow);
+
+  const bridge = createBridge(model);
+  const root = createRoot(container);
+  root.render(<App bridge={bridge} fullHeight={isInVoila(el.ownerDocument)} />);
+
+  return () => {
+    root.unmount();
+    bridge.close();
+    shadow.replaceChildren();
+  };
+}
+
+// Voila's page templates mark their body, also below a JupyterHub or a proxy
+function isInVoila(page: Document): boolean {
+  return page.body.dataset["voila"] !== undefined;
+}
+
+export default { render };

@@ -1,0 +1,54 @@
+/** What a shadow root needs again after its host was moved, or shown in another document. */
+
+import styles from "./styles.css";
+
+const sheets = new WeakMap<Document, CSSStyleSheet>();
+
+/** Adopt our stylesheet; a sheet belongs to one document, and the list is emptied by a move. */
+export function adoptStyles(shadow: ShadowRoot): void {
+  const page = shadow.ownerDocument;
+  const Sheet = page.defaultView?.CSSStyleSheet;
+  if (Sheet === undefined) return;
+  let sheet = sheets.get(page);
+  if (sheet === undefined) {
+    sheet = new Sheet();
+    sheet.replaceSync(styles);
+    sheets.set(page, sheet);
+  }
+  if (!shadow.adoptedStyleSheets.includes(sheet)) shadow.adoptedStyleSheets = [sheet];
+}
+
+/** A dialog that was detached with its view is still open, but no longer modal. */
+export function showDialogsAgain(shadow: ShadowRoot): void {
+  for (const dialog of shadow.querySelectorAll("dialog")) {
+    if (!dialog.open || dialog.matches(":modal")) continue;
+    dialog.close();
+    dialog.showModal();
+  }
+}
+
+let elementName: string | null = null;
+const callbacks = new WeakMap<Element, () => void>();
+
+/**
+ * An empty element that calls back whenever it is put into a document. Only custom elements
+ * are told: a move within one task changes nothing that an observer would see.
+ */
+export function watchConnection(page: Document, onConnect: () => void): HTMLElement {
+  const element = page.createElement(elementName ?? defineElement());
+  element.hidden = true;
+  callbacks.set(element, onConnect);
+  return element;
+}
+
+function defineElement(): string {
+  class Connection extends HTMLElement {
+    connectedCallback(): void {
+      callbacks.get(this)?.();
+    }
+  }
+  // a name can be taken once in a page, and this module may be loaded twice
+  elementName = `mistudio-connection-${crypto.getRandomValues(new Uint32Array(1))[0]}`;
+  customElements.define(elementName, Connection);
+  return elementName;
+}

@@ -1,0 +1,57 @@
+/** One request that a person started: whether it is under way, and how it failed. */
+
+import { useCallback, useEffect, useRef, useState } from "react";
+import { RequestError } from "./bridge";
+
+export interface Failed {
+  message: string;
+  hint: string | null;
+  field: string | null;
+}
+
+export interface Request {
+  pending: boolean;
+  failed: Failed | null;
+  /** Run `work`; resolves to whether it was done. */
+  run: (work: () => Promise<unknown>) => Promise<boolean>;
+  clear: () => void;
+}
+
+export function useRequest(): Request {
+  const [pending, setPending] = useState(false);
+  const [failed, setFailed] = useState<Failed | null>(null);
+  const mounted = useRef(true);
+  useEffect(() => {
+    mounted.current = true;
+    return () => {
+      mounted.current = false;
+    };
+  }, []);
+
+  const run = useCallback(async (work: () => Promise<unknown>) => {
+    setPending(true);
+    setFailed(null);
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (mounted.current) setFailed(describeError(error));
+      return false;
+    } finally {
+      if (mounted.current) setPending(false);
+    }
+  }, []);
+
+  return { pending, failed, run, clear: useCallback(() => setFailed(null), []) };
+}
+
+export function describeError(error: unknown): Failed {
+  if (error instanceof RequestError) {
+    return { message: error.message, hint: error.hint, field: error.field };
+  }
+  return {
+    message: error instanceof Error ? error.message : String(error),
+    hint: null,
+    field: null,
+  };
+}

@@ -1,0 +1,238 @@
+"""From a path to a `Tokenizer`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import TokenizationError, TokenizerNotFoundError, shown_path
+from .engines import file_sha256, open_backend
+from .tokenizer import ROLES, Tokenizer, find_roles, find_template
+
+if TYPE_CHECKING:
+    import tokenizers
+
+_VALID: Final = "Give the path of a tokenizer.json, or of a folder with one."
+
+_SLOW_FILES: Final = (
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "config.json",
+)
+"""What transformers makes a tokenizer from when there is no tokenizer.json."""
+
+_MAX_ENTRIES_SHOWN: Final = 6
+
+
+def load_tokenizer(
+    path: str | Path, *, name: str | None = None, work_dir: Path | None = None
+) -> Tokenizer:
+    """Load a tokenizer from disk.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``tokenizer.json``, or a folder with one. A folder without one whose files
+        transformers can load is converted.
+    name : str or None
+        What to call it. None: the folder's or the file's name.
+    work_dir : Path or None
+        Where converted tokenizers are kept. None: folders are not converted.
+
+    Raises
+    ------
+    TokenizerNotFoundError
+        When there is nothing at the path, or no tokenizer in the folder.
+    TokenizationError
+        When the file is not a tokenizer.
+    """
+    given = Path(path).expanduser()
+    file = _find_file(given, work_dir)
+    backend = _open(file)
+    special = {
+        token_id: token.content
+        for token_id, token in sorted(backend.get_added_tokens_decoder().items())
+        if token.special
+    }
+    vocab = backend.get_vocab(with_added_tokens=True)
+    return Tokenizer(
+        name=name or _name_of(given),
+        path=str(file.resolve()),
+        sha256=file_sha256(file),
+        vocab_size=len(vocab),
+        num_ids=max(vocab.values(), default=-1) + 1,
+        roles=find_roles(special, _read_companions(file.parent), backend),
+        special_tokens=special,
+        template=find_template(backend),
+        backend=backend,
+    )
+
+
+def _name_of(path: Path) -> str:
+    absolute = path.absolute()
+    if absolute.name == "tokenizer.json":
+        return absolute.parent.name or absolute.stem
+    return absolute.name if path.is_dir() else absolute.stem
+
+
+def _find_file(path: Path, work_dir: Path | None) -> Path:
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise TokenizerNotFoundError(
+            f"There is no tokenizer at {shown_path(path)}.",
+            hint=f"{_VALID}{_entries_hint(path.parent)}",
+        )
+    if not path.is_dir():
+        raise TokenizationError(f"{shown_path(path)} is not a regular file.", hint=_VALID)
+    file = path / "tokenizer.json"
+    if file.is_file():
+        return file
+    sources = [path / name for name in _SLOW_FILES if (path / name).is_file()]
+    if not sources or work_dir is None:
+        raise TokenizerNotFoundError(
+            f"The folder {shown_path(path)} has no tokenizer.json.",
+            hint=f"{_VALID}{_entries_hint(path)}",
+        )
+    return _convert(path, sources, work_dir)
+
+
+def _entries_hint(folder: Path) -> str:
+    """Say what is there instead, so that a mistyped name is seen at once."""
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return ""
+    if not names:
+        return f" {shown_path(folder)} is empty."
+    shown = ", ".join(names[:_MAX_ENTRIES_SHOWN])
+    more = len(names) - _MAX_ENTRIES_SHOWN
+    return f" {shown_path(folder)} holds {shown}{f' and {more} more' if more > 0 else ''}."
+
+
+def _open(file: Path) -> tokenizers.Tokenizer:
+    try:
+        backend = open_backend(str(file))
+    except Exception as error:
+        # the library raises bare Exception; only its cause tells what to say
+        raise TokenizationError(
+            f"{shown_path(file)} is not a tokenizer: {_why_not(file, error)}.", hint=_VALID
+        ) from error
+    if backend.get_vocab_size(with_added_tokens=True) == 0:
+        raise TokenizationError(
+            f"{shown_path(file)} is a tokenizer without a single token.",
+            hint="Train it first, or choose another one.",
+        )
+    return backend
+
+
+def _why_not(file: Path, error: Exception) -> str:
+    try:
+        content = json.loads(file.read_bytes())
+    except OSError as unreadable:
+        return f"it cannot be read ({unreadable.strerror})"
+    except UnicodeDecodeError:
+        return "it is not text"
+    except json.JSONDecodeError as invalid:
+        return f"it is not JSON (line {invalid.lineno})"
+    if not isinstance(content, dict) or "model" not in content:
+        return "it is JSON without a tokenizer's model"
+    return str(error)
+
+
+def _read_companions(folder: Path) -> dict[str, str | None]:
+    """Read which special tokens the files beside a tokenizer.json name."""
+    named: dict[str, str | None] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        content = _read_object(folder / name)
+        for role in ROLES:
+            key = f"{role}_token"
+            if key in content:
+                named[key] = _token_text(content[key])
+    return named
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise TokenizationError(
+            f"{shown_path(file)}, which names the special tokens, cannot be read: {error}.",
+            hint="Mend or remove that file.",
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _token_text(value: Any) -> str | None:
+    if isinstance(value, dict):
+        value = value.get("content")
+    return value if isinstance(value, str) else None
+
+
+def _convert(folder: Path, sources: Iterable[Path], work_dir: Path) -> Path:
+    """Let transformers write the tokenizer.json that the folder lacks."""
+    target = work_dir / f"converted-{_fingerprint(sources)}"
+    if not (target / "tokenizer.json").is_file():
+        work_dir.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix="converting-", dir=work_dir))
+        try:
+            _save_converted(folder, staging)
+            _publish(staging, target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return target / "tokenizer.json"
+
+
+def _publish(staging: Path, target: Path) -> None:
+    try:
+        staging.replace(target)
+    except OSError:
+        # another thread or process was first; its conversion is the same
+        if not (target / "tokenizer.json").is_file():
+            raise
+
+
+def _fingerprint(sources: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(f"{source.name} {file_sha256(source)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _save_converted(folder: Path, staging: Path) -> None:
+    from transformers import AutoTokenizer
+
+    try:
+        loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        loaded.save_pretrained(str(staging))
+    except Exception as error:
+        # transformers raises whatever its many loaders raise
+        raise TokenizerNotFoundError(
+            f"The folder {shown_path(folder)} has no tokenizer.json, and transformers cannot "
+            f"make one from its files: {_first_line(error)}",
+            hint=_VALID,
+        ) from error
+    if not (staging / "tokenizer.json").is_file():
+        raise TokenizerNotFoundError(
+            f"The folder {shown_path(folder)} has no tokenizer.json, and its tokenizer "
+            f"({type(loaded).__name__}) cannot be converted to one.",
+            hint=_VALID,
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,20 @@
+"""All of HuggingFace: what a repository holds, its files, and its errors in our words.
+
+_names     what may be a repository id, an endpoint, a file name, a token
+_faults    answers and exceptions of the hub as our errors
+_client    requests for metadata, with one deadline and few retries
+_card      the dataset card as plain text
+_layout    which files make which config and split
+_plan      a request becomes `HubPlan`
+_fetch     bytes to disk, counted and verified
+_hub       `Hub`, which the manager holds
+
+The libraries' own errors end here. Code from a repository never runs: configs and splits are
+found by `datasets` over a folder of empty files with the repository's names.
+"""
+
+from ._hub import Hub
+from ._names import HfToken, check_repo_id, redacted
+from ._plan import HubFile, HubPlan
+
+__all__ = ["HfToken", "Hub", "HubFile", "HubPlan", "check_repo_id", "redacted"]

@@ -1,0 +1,199 @@
+"""A request becomes a plan: which files, how large, for which config and splits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..errors import RevisionNotFoundError, SplitNotFoundError, UnsupportedRepoError
+from ..records import DownloadPlan, DownloadRequest
+from ._card import plain_text
+from ._client import RepoClient, TreeFile
+from ._faults import Repo
+from ._layout import (
+    CARD,
+    CARD_YAML,
+    CONVERTED,
+    Layout,
+    listed,
+    read_converted_layout,
+    read_layout,
+)
+from ._names import check_same_names
+
+MAX_FILE_BYTES: Final = 50_000_000_000
+
+_FORMATS: Final = {
+    ".arrow": "arrow",
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+    ".tar": "webdataset",
+    ".tsv": "csv",
+    ".txt": "text",
+}
+_COMPRESSED: Final = re.compile(r"\.(gz|bz2|xz|zst)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file to fetch, for one split.
+
+    Attributes
+    ----------
+    sha256, git_sha1 : str or None
+        Exactly one is known: LFS files have a sha256, all others git's hash of the blob.
+    format : str
+        "parquet", "csv", "json", "text", "arrow" or "webdataset".
+    """
+
+    path: str
+    split: str
+    size_bytes: int
+    sha256: str | None
+    git_sha1: str | None
+    format: str
+
+
+@dataclass(frozen=True)
+class HubPlan:
+    """A `DownloadPlan` and its files: by split, in the order in which they are read."""
+
+    plan: DownloadPlan
+    files: tuple[HubFile, ...]
+
+
+@dataclass(frozen=True)
+class RepoAtCommit:
+    """What was read of a repository; the disk has no part in it, so it may be kept."""
+
+    layout: Layout
+    files: tuple[HubFile, ...]
+    description: str | None
+
+
+def read_repo(client: RepoClient, request: DownloadRequest, commit: str) -> RepoAtCommit:
+    """Read names, sizes, hashes and the card at ``commit``; no data file is touched."""
+    tree = {file.path: file for file in client.tree(commit)}
+    cards: dict[str, str] = {
+        name: client.text(commit, name) for name in (CARD, CARD_YAML) if name in tree
+    }
+    if request.revision == CONVERTED:
+        layout = read_converted_layout(request.repo_id, tree, request.config)
+    else:
+        _refuse_script(client, request, tree)
+        layout = read_layout(request.repo_id, tree, cards, request.config)
+    splits = _asked_splits(request, layout)
+    files = tuple(_hub_file(tree[path], split) for split in splits for path in layout.files[split])
+    check_same_names(dict.fromkeys(file.path for file in files))
+    return RepoAtCommit(layout, files, plain_text(cards.get(CARD, "")))
+
+
+def make_plan(
+    request: DownloadRequest,
+    facts: dict[str, Any],
+    repo: RepoAtCommit,
+    *,
+    free_bytes: int,
+    reserve_bytes: int,
+) -> HubPlan:
+    """Add what changes from call to call: the disk."""
+    once = {file.path: file for file in repo.files}.values()
+    disk_bytes = sum(_disk_bytes(file) for file in once)
+    splits = tuple(dict.fromkeys(file.split for file in repo.files))
+    plan = DownloadPlan(
+        repo_id=request.repo_id,
+        commit=facts["sha"],
+        configs=dict(repo.layout.configs),
+        config=repo.layout.config,
+        splits=splits,
+        files=tuple(file.path for file in once),
+        download_bytes=sum(file.size_bytes for file in once),
+        disk_bytes=disk_bytes,
+        free_bytes=free_bytes,
+        fits=free_bytes - disk_bytes >= reserve_bytes,
+        num_samples=_num_samples(repo.layout, splits),
+        gated=bool(facts.get("gated")),
+        description=repo.description,
+    )
+    return HubPlan(plan, repo.files)
+
+
+def _asked_splits(request: DownloadRequest, layout: Layout) -> Sequence[str]:
+    if not request.splits:
+        return tuple(layout.files)
+    for split in request.splits:
+        if split not in layout.files:
+            raise SplitNotFoundError(
+                f"Config {layout.config} of {request.repo_id} has no split {split[:100]!r}.",
+                hint=f"It has: {listed(layout.files)}.",
+            )
+    return tuple(dict.fromkeys(request.splits))
+
+
+def _refuse_script(client: RepoClient, request: DownloadRequest, tree: dict[str, TreeFile]) -> None:
+    script = f"{request.repo_id.rpartition('/')[2]}.py"
+    if script not in tree:
+        return
+    hint = "Ask its owner to publish the data as Parquet."
+    if _is_converted(client):
+        hint = f"The hub has converted it: ask for revision={CONVERTED!r}."
+    raise UnsupportedRepoError(
+        f"{request.repo_id} needs its script {script} to be run, which is not done here.", hint=hint
+    )
+
+
+def _is_converted(client: RepoClient) -> bool:
+    repo = client.repo
+    try:
+        client.at(Repo(repo.endpoint, repo.kind, repo.repo_id, CONVERTED)).info()
+    except RevisionNotFoundError:
+        return False
+    return True
+
+
+def _hub_file(file: TreeFile, split: str) -> HubFile:
+    if file.size_bytes > MAX_FILE_BYTES:
+        raise UnsupportedRepoError(
+            f"{file.path} has {file.size_bytes / 1e9:.0f} GB; more than 50 GB in one file is too"
+            " much.",
+            hint="Choose a config or split without it, or ask its owner to split the file.",
+        )
+    return HubFile(
+        path=file.path,
+        split=split,
+        size_bytes=file.size_bytes,
+        sha256=file.sha256,
+        git_sha1=file.git_sha1,
+        format=_format(file.path),
+    )
+
+
+def _format(path: str) -> str:
+    name = _COMPRESSED.sub("", path.lower())
+    suffix = "." + name.rpartition(".")[2]
+    is_packed = name != path.lower()
+    if suffix not in _FORMATS or (is_packed and suffix in (".tar", ".parquet")):
+        raise UnsupportedRepoError(
+            f"{path} is of a format that cannot be read as text.",
+            hint="csv, tsv, json, jsonl, txt, arrow (also .gz, .bz2, .xz, .zst) and parquet can.",
+        )
+    return _FORMATS[suffix]
+
+
+def _disk_bytes(file: HubFile) -> int:
+    """Return what a file needs at most: itself, and its Parquet while both are there."""
+    if file.format == "parquet":
+        return file.size_bytes
+    # zstd in Parquet may be half as large again as xz; never larger than plain text
+    return file.size_bytes + int(file.size_bytes * (1.5 if _COMPRESSED.search(file.path) else 1))
+
+
+def _num_samples(layout: Layout, splits: Sequence[str]) -> int | None:
+    told = [layout.num_samples.get(split) for split in splits]
+    known = [count for count in told if count is not None]
+    return sum(known) if known and len(known) == len(told) else None

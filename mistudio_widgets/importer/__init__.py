@@ -1,0 +1,32 @@
+"""Files and tables of any supported format to Parquet.
+
+results     `ImportResult`, `ImportedFile`
+sources     `check_paths`; which files a request means
+streams     bytes of a file: decompressed, counted, cancelled
+schema      one schema for many tables, the text column
+division    rows to splits at random, exactly
+writer      batches to Parquet files
+text        text files by line, paragraph or document
+delimited   csv, tsv
+jsons       json, jsonl
+columnar    parquet, arrow
+files       `import_files`
+tables      `import_table`, `check_table`
+describe    `describe_parquet`
+"""
+
+from .describe import describe_parquet
+from .files import import_files
+from .results import ImportedFile, ImportResult
+from .sources import check_paths
+from .tables import check_table, import_table
+
+__all__ = [
+    "ImportResult",
+    "ImportedFile",
+    "check_paths",
+    "check_table",
+    "describe_parquet",
+    "import_files",
+    "import_table",
+]

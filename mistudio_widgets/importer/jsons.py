@@ -1,0 +1,277 @@
+"""JSON files to batches: one object per line, an array of objects, or objects in a row.
+
+Lines go through pyarrow, which stops at what it cannot convert without saying where. From there
+they are read one by one: that either names the line that is broken or finds a type that fits.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import ijson
+import pyarrow as pa
+import pyarrow.json as pajson
+from ijson.common import JSONError
+from ijson.utils import sendable_list
+
+from ..errors import MalformedFileError
+from .schema import SchemaChanged, as_text, check_unique_columns, unify
+from .sources import Source
+from .streams import OnRead, SourceStream
+from .text import blank
+
+_BLOCK_BYTES: Final = (8 << 20, 64 << 20)
+# Python objects take about ten times their text
+_SLOW_BATCH_BYTES: Final = 2 << 20
+_FIRST_LINE_BYTES: Final = 64 << 20
+_FOREIGN: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError)
+
+Row = dict[str, Any]
+
+
+def read_schema(source: Source, on_read: OnRead) -> pa.Schema:
+    """Return columns and types as the file's first rows suggest them."""
+    if _layout(source, on_read) == "lines":
+        schema = _first_block_schema(source, on_read)
+        if schema is not None:
+            check_unique_columns(schema, source.shown)
+            return schema
+    first = next(_slow_batches(source, None, on_read), None)
+    return pa.schema([]) if first is None else first.schema
+
+
+def read_batches(source: Source, schema: pa.Schema, on_read: OnRead) -> Iterator[pa.RecordBatch]:
+    """Yield the rows with the columns and types of ``schema``.
+
+    Raises
+    ------
+    SchemaChanged
+        When a value does not fit its column's type, or a row has a new key.
+    MalformedFileError
+        With the line, for what is not JSON.
+    """
+    num_rows = 0
+    if _layout(source, on_read) == "lines":
+        for block_bytes in _BLOCK_BYTES:
+            try:
+                for batch in _skipping(
+                    _fast_batches(source, schema, block_bytes, on_read), num_rows
+                ):
+                    yield batch
+                    num_rows += batch.num_rows
+            except _FOREIGN as error:
+                if "straddl" in str(error):
+                    continue
+                break
+            return
+    yield from _skipping(_slow_batches(source, schema, on_read), num_rows)
+
+
+def _skipping(batches: Iterator[pa.RecordBatch], num_rows: int) -> Iterator[pa.RecordBatch]:
+    """Leave out the rows that were given before another way of reading was tried."""
+    for batch in batches:
+        fresh = batch.slice(min(num_rows, batch.num_rows))
+        num_rows -= batch.num_rows - fresh.num_rows
+        if fresh.num_rows:
+            yield fresh
+
+
+def _layout(source: Source, on_read: OnRead) -> str:
+    """Tell "array", "lines" or "objects" (each over several lines) from how the file starts."""
+    if source.kind == "jsonl":
+        return "lines"
+    num_bytes = 0
+    with SourceStream(source, on_read) as stream:
+        reader = io.BufferedReader(stream, 1 << 16)
+        while line := reader.readline(_FIRST_LINE_BYTES):
+            num_bytes += len(line)
+            if text := line.strip():
+                if text.startswith(b"["):
+                    return "array"
+                return "lines" if _is_object(text) else "objects"
+    raise blank(source, num_bytes=num_bytes)
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _first_block_schema(source: Source, on_read: OnRead) -> pa.Schema | None:
+    for block_bytes in _BLOCK_BYTES:
+        with SourceStream(source, on_read) as stream:
+            try:
+                with _open(stream, block_bytes, None) as reader:
+                    return pa.schema(
+                        [field.with_type(_untimed(field.type)) for field in reader.schema]
+                    )
+            except _FOREIGN:
+                continue
+    return None
+
+
+def _untimed(kind: pa.DataType) -> pa.DataType:
+    """Undo pyarrow's guess that text which looks like a date is one."""
+    if pa.types.is_timestamp(kind):
+        return pa.string()
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_untimed(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_untimed(kind.value_type))
+    return kind
+
+
+def _open(stream: SourceStream, block_bytes: int, schema: pa.Schema | None) -> Any:
+    return pajson.open_json(
+        pa.PythonFile(stream, mode="r"),
+        read_options=pajson.ReadOptions(block_size=block_bytes),
+        parse_options=pajson.ParseOptions(
+            explicit_schema=schema,
+            unexpected_field_behavior="infer" if schema is None else "error",
+        ),
+    )
+
+
+def _fast_batches(
+    source: Source, schema: pa.Schema, block_bytes: int, on_read: OnRead
+) -> Iterator[pa.RecordBatch]:
+    with (
+        SourceStream(source, on_read) as stream,
+        _open(stream, block_bytes, schema) as reader,
+    ):
+        for batch in reader:
+            batch.validate(full=True)
+            yield batch
+
+
+def _slow_batches(
+    source: Source, schema: pa.Schema | None, on_read: OnRead
+) -> Iterator[pa.RecordBatch]:
+    """Read through Python objects; without a schema, each batch has its own."""
+    is_lines = _layout(source, on_read) == "lines"
+    rows: list[Row] = []
+    batch_start = 0
+    with SourceStream(source, on_read) as stream:
+        given = _line_rows(source, stream) if is_lines else _value_rows(source, stream, on_read)
+        for row in given:
+            rows.append(row)
+            if stream.num_bytes - batch_start >= _SLOW_BATCH_BYTES:
+                yield _batch(source, rows, schema)
+                rows, batch_start = [], stream.num_bytes
+    if rows:
+        yield _batch(source, rows, schema)
+
+
+def _line_rows(source: Source, stream: SourceStream) -> Iterator[Row]:
+    for number, line in enumerate(io.BufferedReader(stream, 1 << 16), start=1):
+        if line.isspace():
+            continue
+        try:
+            row = json.loads(line)
+            # json takes half of a surrogate pair for a character; no encoding can hold it
+            if b"\\u" in line:
+                json.dumps(row, ensure_ascii=False).encode()
+        except json.JSONDecodeError as error:
+            raise _broken(source, number, f"{error.msg} at character {error.colno}") from error
+        except UnicodeDecodeError as error:
+            raise _broken(source, number, "not UTF-8") from error
+        except UnicodeEncodeError as error:
+            raise _broken(
+                source, number, "half of a surrogate pair (\\ud800 to \\udfff)"
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise _broken(source, number, str(error)) from error
+        yield _checked(source, row, number)
+
+
+def _value_rows(source: Source, stream: SourceStream, on_read: OnRead) -> Iterator[Row]:
+    is_array = _layout(source, on_read) == "array"
+    values = ijson.items(
+        stream, "item" if is_array else "", multiple_values=not is_array, use_float=False
+    )
+    try:
+        for value in values:
+            yield _checked(source, _floats(value), None)
+    except (JSONError, UnicodeDecodeError) as error:
+        raise _locate(source, error, on_read, is_array=is_array) from error
+
+
+def _floats(value: Any) -> Any:
+    """Turn the decimals that ijson gives into floats, as json does."""
+    if isinstance(value, dict):
+        return {key: _floats(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_floats(part) for part in value]
+    return value if value is None or isinstance(value, str | bool | int) else float(value)
+
+
+def _checked(source: Source, row: Any, line: int | None) -> Row:
+    if isinstance(row, dict):
+        return row
+    raise _broken(source, line, f"a row is a {type(row).__name__}, not an object with columns")
+
+
+def _locate(
+    source: Source, error: Exception, on_read: OnRead, *, is_array: bool
+) -> MalformedFileError:
+    """Feed the file to the parser line by line until it stumbles again."""
+    events = sendable_list()
+    parser = ijson.basic_parse_coro(events, multiple_values=not is_array)
+    number = 0
+    with SourceStream(source, on_read) as stream:
+        try:
+            for line in io.BufferedReader(stream):
+                number += 1
+                parser.send(line)
+                events.clear()
+        except (JSONError, UnicodeDecodeError) as found:
+            error = found
+    return _broken(source, number, str(error).splitlines()[0])
+
+
+def _broken(source: Source, line: int | None, reason: str) -> MalformedFileError:
+    place = source.shown if line is None else f"{source.shown}, line {line}"
+    return MalformedFileError(
+        f"{place}: not the JSON that was expected: {reason}.",
+        path=source.shown,
+        line=line,
+        hint="Readable are an array of objects, or one object per line; "
+        "correct the file or leave it out.",
+    )
+
+
+def _batch(source: Source, rows: list[Row], schema: pa.Schema | None) -> pa.RecordBatch:
+    names = dict.fromkeys(schema.names if schema else ())
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    wanted = {field.name: field.type for field in schema} if schema else {}
+    try:
+        arrays = [_column([row.get(name) for row in rows], wanted.get(name)) for name in names]
+    except UnicodeEncodeError as error:
+        raise _broken(source, None, "half of a surrogate pair in a text") from error
+    found = pa.record_batch(arrays, names=list(names)) if arrays else None
+    if found is None:
+        raise _broken(source, None, "its objects have no keys")
+    if schema is None:
+        return found
+    merged = unify(schema, found.schema)
+    if not merged.equals(schema):
+        raise SchemaChanged(merged)
+    return found
+
+
+def _column(values: list[Any], wanted: pa.DataType | None) -> pa.Array:
+    if wanted is not None and pa.types.is_string(wanted):
+        return pa.array([as_text(value) for value in values], pa.string())
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        known = [value for value in values if value is not None]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+            return pa.array([None if value is None else float(value) for value in values])
+        return pa.array([as_text(value) for value in values], pa.string())

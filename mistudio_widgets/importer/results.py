@@ -1,0 +1,37 @@
+"""What an import gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ImportedFile:
+    """One Parquet file: where it lies, which split it belongs to, how many rows it holds."""
+
+    path: Path
+    split: str
+    num_rows: int
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What was read and what was made of it.
+
+    Attributes
+    ----------
+    columns : dict
+        Arrow type as text ("string", "int64") by column.
+    num_source_files, source_bytes : int
+        Files that gave samples, and the bytes of all files as they lie on disk.
+    skipped : tuple of str
+        "name: reason" for each file that a folder or a glob found and that is not text.
+    """
+
+    files: tuple[ImportedFile, ...]
+    columns: dict[str, str]
+    text_column: str
+    num_source_files: int
+    source_bytes: int
+    skipped: tuple[str, ...]

@@ -1,0 +1,19 @@
+"""The Python API: `DatasetManager`, which composes the layers below it.
+
+api               `DatasetManager`
+datasets          its methods on datasets
+tokenizations     its methods on tokenizations
+core              what both stand on: lifetime, jobs, events, disk
+checks            what is refused at once
+dataset_work      what import and download jobs do
+tokenize_work     what tokenize jobs do
+events            what subscribers are told
+view              the catalog's facts with live jobs laid over them
+follow            noticing what other processes change
+recovery          what a process that died left behind
+parts             the pieces that the others share
+"""
+
+from .api import DatasetManager
+
+__all__ = ["DatasetManager"]

@@ -1,0 +1,190 @@
+"""What is refused at once, before any job starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from ..errors import InvalidRequestError, shown_path
+from ..hub import check_repo_id
+from ..records import (
+    DatasetRecord,
+    DownloadRequest,
+    ImportRequest,
+    SampleBy,
+    Source,
+    StoredStatus,
+    TokenizationSettings,
+    invalid_request,
+    new_dataset_id,
+    utc_now,
+)
+
+_MAX_NAME_CHARS: Final = 500
+
+
+def new_dataset(
+    name: str,
+    source: Source,
+    status: StoredStatus,
+    *,
+    request: DownloadRequest | None = None,
+) -> DatasetRecord:
+    """Return the first record of a dataset."""
+    if not name.strip() or len(name) > _MAX_NAME_CHARS:
+        raise InvalidRequestError(
+            f"A name has 1 to {_MAX_NAME_CHARS} characters, not {len(name)}.", field="name"
+        )
+    now = utc_now()
+    return DatasetRecord(
+        id=new_dataset_id(),
+        name=name.strip(),
+        source=source,
+        status=status,
+        repo_id=request.repo_id if request else None,
+        config=request.config if request else None,
+        splits=request.splits if request else None,
+        revision=request.revision if request else None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def download_request(
+    repo_id: str,
+    config: str | None,
+    split: str | Sequence[str] | None,
+    revision: str | None,
+    tokenize: TokenizationSettings | Mapping[str, Any] | None,
+) -> DownloadRequest:
+    """Return what `download` was asked for, or say what is wrong with it."""
+    check_repo_id(repo_id)
+    if isinstance(split, str):
+        splits: tuple[str, ...] | None
+        splits = None if split.strip().lower() in ("", "all") else (split.strip(),)
+    else:
+        splits = tuple(split) if split is not None else None
+    try:
+        return DownloadRequest(
+            repo_id=repo_id,
+            config=config or None,
+            splits=splits,
+            revision=revision or None,
+            tokenize=settings_of(tokenize) if tokenize is not None else None,
+        )
+    except ValidationError as error:
+        raise invalid_request(error, what="download") from error
+
+
+def settings_of(
+    settings: TokenizationSettings | Mapping[str, Any] | None,
+    options: Mapping[str, Any] | None = None,
+) -> TokenizationSettings:
+    """Return settings from a model, a mapping, options, or options over a model."""
+    if isinstance(settings, TokenizationSettings):
+        if not options:
+            return settings
+        settings = settings.model_dump(exclude_unset=True)
+    elif settings is not None and not isinstance(settings, Mapping):
+        raise InvalidRequestError(
+            f"settings must be TokenizationSettings, not {type(settings).__name__}.",
+            field="settings",
+            hint="Or give its fields as keyword arguments.",
+        )
+    return TokenizationSettings(**{**(settings or {}), **(options or {})})
+
+
+def check_against(dataset: DatasetRecord, settings: TokenizationSettings) -> None:
+    """Raise `InvalidRequestError` where settings do not fit a dataset."""
+    must_be_ready(dataset)
+    for split in settings.splits or ():
+        check_split(split, dataset.split_info, field="splits")
+    column = settings.text_column
+    if column is not None and column not in dataset.columns:
+        raise InvalidRequestError(
+            f"{dataset.name!r} has no column {column!r}.",
+            field="text_column",
+            hint=f"It has {', '.join(dataset.columns)}.",
+        )
+
+
+def must_be_ready(dataset: DatasetRecord) -> None:
+    """Raise `InvalidRequestError` unless the dataset's data can be used."""
+    if dataset.status not in ("ready", "tokenizing"):
+        raise InvalidRequestError(
+            f"{dataset.name!r} is {dataset.status}, not ready.",
+            field="dataset_id",
+            hint="Use retry()." if dataset.status == "error" else "Wait for its job.",
+        )
+
+
+def check_split(split: str, known: Mapping[str, object], field: str = "split") -> None:
+    """Raise `InvalidRequestError` unless ``split`` is known."""
+    if split not in known:
+        raise InvalidRequestError(
+            f"There is no split {split!r}.", field=field, hint=f"There is {', '.join(known)}."
+        )
+
+
+def name_of(paths: Mapping[str, Sequence[str]]) -> str:
+    """Return a name for a dataset made of these paths."""
+    all_paths = [path for group in paths.values() for path in group]
+    first = Path(all_paths[0])
+    while any(mark in first.name for mark in "*?[") and first.parent != first:
+        first = first.parent
+    name = first.name.partition(".")[0] or first.name or "files"
+    more = len(all_paths) - 1
+    return f"{name} and {more} more"[:_MAX_NAME_CHARS] if more else name[:_MAX_NAME_CHARS]
+
+
+def import_request(
+    paths: Mapping[str, tuple[str, ...]],
+    *,
+    splits: Mapping[str, float] | None,
+    seed: int,
+    sample_by: SampleBy | None,
+    text_column: str | None,
+    tokenize: TokenizationSettings | None,
+) -> ImportRequest:
+    """Return what `import_files` was asked for, or say what is wrong with it."""
+    try:
+        return ImportRequest(
+            paths=dict(paths),
+            fractions=dict(splits) if splits is not None else None,
+            seed=seed,
+            sample_by=sample_by,
+            text_column=text_column,
+            tokenize=tokenize,
+        )
+    except ValidationError as error:
+        found = invalid_request(error, what="import_files")
+        if found.field.startswith("fractions") or "splits" in found.message:
+            found.field = "splits"
+        raise found from error
+
+
+def local_tokenizer(tokenizer: str) -> Path | None:
+    """Return the path that a tokenizer setting means; None for a hub id.
+
+    What exists on this machine wins, as it does everywhere in HuggingFace's libraries.
+
+    Raises
+    ------
+    InvalidRequestError
+        It can only be a path, and nothing is there.
+    """
+    path = Path(tokenizer).expanduser()
+    if path.exists():
+        return path.absolute()
+    is_path = tokenizer.startswith(("/", ".", "~")) or tokenizer.endswith(".json")
+    if is_path or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", tokenizer):
+        raise InvalidRequestError(
+            f"There is no tokenizer at {shown_path(tokenizer)}.",
+            field="tokenizer",
+            hint="Give the path of a tokenizer.json, of a folder with one, or a hub id.",
+        )
+    return None

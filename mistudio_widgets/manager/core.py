@@ -1,0 +1,270 @@
+"""What all methods of the manager stand on."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from ..catalog import Catalog, CatalogWriter, JobRow
+from ..errors import (
+    InUseError,
+    InvalidRequestError,
+    MiStudioError,
+    NotFoundError,
+    shown_path,
+)
+from ..hub import Hub
+from ..jobs import Job, JobRunner, Owner, Work
+from ..records import (
+    DownloadRequest,
+    Event,
+    ImportRequest,
+    JobSnapshot,
+    StorageReport,
+)
+from ..storage import LOW_DISK_SHARE, Storage, default_data_dir
+from .events import Announcer, completed_event, error_event, progress_event
+from .follow import Follower
+from .parts import Parts
+from .recovery import recover
+from .view import View
+
+_log = logging.getLogger(__name__)
+
+_REMEMBERED_JOBS: Final = 200
+
+
+class Core:
+    """What all methods stand on: the parts, the runner, the view, and their lifetime.
+
+    Parameters are those of `DatasetManager`.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str] | None = None,
+        *,
+        read_only: bool = False,
+        device: str = "auto",
+        max_downloads: int = 2,
+        max_tokenizations: int = 1,
+        executor: Executor | None = None,
+        hub_endpoint: str | None = None,
+    ) -> None:
+        for field, limit in (
+            ("max_downloads", max_downloads),
+            ("max_tokenizations", max_tokenizations),
+        ):
+            if limit < 1:
+                raise InvalidRequestError(f"{field} must be at least 1, not {limit}.", field=field)
+        self.read_only = read_only or _is_voila()
+        storage = Storage(
+            Path(data_dir) if data_dir is not None else default_data_dir(),
+            read_only=self.read_only,
+        )
+        self._owner = None if self.read_only else Owner(storage.owners_dir)
+        self._parts = Parts(
+            storage=storage,
+            catalog=Catalog(storage.catalog_path, read_only=self.read_only),
+            hub=Hub(hub_endpoint),
+            owner_id=self._owner.id if self._owner else "",
+            read_only=self.read_only,
+            device=device,
+            executor=executor,
+        )
+        self._lock = threading.Lock()
+        self._announcer = Announcer()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._runner = JobRunner(
+            {"download": max_downloads, "import": max_downloads, "tokenize": max_tokenizations},
+            storage.jobs_dir,
+            on_change=self._job_changed,
+            on_tick=self._jobs_moved,
+        )
+        self._view = View(self._parts, self._runner.find)
+        self._follower = Follower(self._parts)
+        self._close_at_exit = _close_at_exit(self)
+        if not self.read_only:
+            recover(self._parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        mode = ", read-only" if self.read_only else ""
+        return f"<DatasetManager {shown_path(self._parts.storage.root)}{mode}>"
+
+    @property
+    def data_dir(self) -> Path:
+        """The data folder."""
+        return self._parts.storage.root
+
+    def close(self, timeout_s: float = 10) -> None:
+        """Stop all jobs and let go of the data folder.
+
+        Jobs that had not ended are recorded as interrupted; `retry` goes on with them.
+
+        Parameters
+        ----------
+        timeout_s : float
+            Seconds to wait for the jobs' threads.
+        """
+        self._runner.close(timeout_s)
+        self._follower.close()
+        self._announcer.close()
+        if self._owner is not None:
+            self._owner.release()
+        self._close_at_exit()
+
+    def jobs(self, *, active: bool = True) -> list[JobSnapshot]:
+        """Return the running and waiting jobs of all processes, or every job remembered."""
+        return list(self._view.live().running) if active else self._view.all_jobs()
+
+    def job(self, job_id: str) -> Job:
+        """Return a job of this manager by its id.
+
+        Raises
+        ------
+        NotFoundError
+            No such job, or it runs in another process.
+        ReadOnlyError
+            A read-only manager has no jobs to handle.
+        """
+        self._parts.must_write("handle jobs")
+        with self._lock:
+            job = self._jobs.get(job_id)
+        if job is None:
+            raise NotFoundError(
+                f"There is no job {job_id!r} in this process.",
+                hint="A job can be handled only where it was started.",
+            )
+        return job
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call ``callback`` with every event of this manager's jobs.
+
+        Returns
+        -------
+        callable
+            Ends the subscription.
+
+        *Threads:* called from the jobs' threads, at most ten times a second for each job.
+        """
+        return self._announcer.subscribe(callback)
+
+    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` whenever lists or progress may have changed, in any process.
+
+        Returns
+        -------
+        callable
+            Ends it.
+
+        *Threads:* called from background threads; must be quick.
+        """
+        return self._follower.add(callback)
+
+    def storage(self) -> StorageReport:
+        """Return how full the disk under the data folder is."""
+        space = self._parts.storage.space()
+        return StorageReport(
+            data_dir=None if self.read_only else str(self.data_dir),
+            used_bytes=self._parts.storage.used_bytes(),
+            free_bytes=space.free_bytes,
+            total_bytes=space.total_bytes,
+            reserve_bytes=space.reserve_bytes,
+            is_low=space.free_bytes < (1 - LOW_DISK_SHARE) * space.total_bytes,
+            num_datasets=self._view.num_datasets(),
+        )
+
+    def _insert_job(
+        self, writer: CatalogWriter, job: Job, request: ImportRequest | DownloadRequest | None
+    ) -> None:
+        writer.insert_job(
+            JobRow(
+                snapshot=job.snapshot(),
+                owner_id=self._parts.owner_id,
+                request=request.model_dump(mode="json") if request is not None else None,
+            )
+        )
+
+    def _submit(self, job: Job, work: Work) -> Job:
+        with self._lock:
+            self._jobs[job.id] = job
+            while len(self._jobs) > _REMEMBERED_JOBS:
+                self._jobs.popitem(last=False)
+        try:
+            self._runner.submit(job, work)
+        except MiStudioError as error:
+            work.fail(job, error)
+            raise
+        self._follower.notify()
+        return job
+
+    def _must_be_idle(self, writer: CatalogWriter, dataset_id: str, what: str) -> None:
+        by = tuple(
+            f"{row.snapshot.kind} {row.snapshot.id}"
+            for row in writer.active_jobs()
+            if row.snapshot.dataset_id == dataset_id and self._parts.is_alive(row.owner_id)
+        )
+        if by:
+            raise InUseError(
+                f"Cannot {what} the dataset while it is in use by {', '.join(by)}.",
+                by=by,
+                hint="Cancel that job or wait for it.",
+            )
+
+    def _job_changed(self, job: Job) -> None:
+        if job.state == "succeeded":
+            self._after_success(job)
+        self._follower.notify()
+        snapshot = job.snapshot()
+        if snapshot.state == "failed":
+            self._announcer.announce(error_event(snapshot))
+        elif snapshot.state == "succeeded":
+            with suppress(NotFoundError):
+                dataset = self._view.dataset(job.dataset_id)
+                self._announcer.announce(completed_event(snapshot, dataset))
+
+    def _jobs_moved(self, jobs: list[Job]) -> None:
+        self._follower.notify()
+        for job in jobs:
+            self._announcer.announce(progress_event(job.snapshot()))
+
+    def _after_success(self, job: Job) -> None:
+        """Start what follows a job."""
+
+
+def _is_voila() -> bool:
+    return bool(os.environ.get("VOILA_KERNEL_ID") or os.environ.get("VOILA_PREHEAT"))
+
+
+def _close_at_exit(manager: Core) -> Callable[[], None]:
+    """Close the manager when the process ends in order; returns what takes that back."""
+    reference = weakref.ref(manager)
+
+    def close() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.close()
+
+    atexit.register(close)
+    return lambda: atexit.unregister(close)

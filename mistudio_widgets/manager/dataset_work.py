@@ -1,0 +1,271 @@
+"""What import and download jobs do: files onto disk, then one row into the catalog.
+
+The order is always disk, catalog, change token, events: a fact is in the catalog only when what
+it tells of can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from .. import importer
+from ..errors import AlreadyExistsError, MiStudioError
+from ..hub import HfToken, check_repo_id
+from ..jobs import Job
+from ..records import (
+    DataFile,
+    DatasetRecord,
+    DownloadRequest,
+    ImportRequest,
+    Manifest,
+    utc_now,
+)
+from ..storage import disk_errors, fsync_dir, remove_tree, sha256_of
+from .parts import Parts, error_fields
+
+_READ_SHARE: Final = 0.9
+_FETCH_SHARE: Final = 0.8
+
+
+class _DatasetWork:
+    """What imports and downloads have in common: a dataset that appears, fails or goes."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def undo(self, job: Job) -> None:
+        """Remove files and row."""
+        self._discard_staging(job)
+        folder = self._parts.storage.dataset_dir(job.dataset_id)
+        if folder.exists():
+            remove_tree(folder)
+        with self._parts.catalog.write() as writer:
+            writer.delete_dataset(job.dataset_id)
+
+    def fail(self, job: Job, error: MiStudioError) -> None:
+        """Remove what is unfinished and keep the row, with the error."""
+        if isinstance(error, AlreadyExistsError):
+            self.undo(job)
+            return
+        with suppress(MiStudioError):
+            self._discard_staging(job)
+        snapshot = job.snapshot()
+        with self._parts.catalog.write() as writer:
+            writer.update_dataset(
+                job.dataset_id, status="error", progress=snapshot.progress, **error_fields(error)
+            )
+            writer.update_job(
+                snapshot.model_copy(update={"state": "failed", **error_fields(error)})
+            )
+
+    def _stage(self, job: Job) -> Path:
+        folder = self._parts.storage.staging_dir(job.id)
+        with disk_errors("prepare the data folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _discard_staging(self, job: Job) -> None:
+        folder = self._parts.storage.staging_dir(job.id)
+        if folder.exists():
+            remove_tree(folder)
+
+    def _publish(
+        self, job: Job, raw: Path, result: importer.ImportResult, facts: Mapping[str, Any]
+    ) -> DatasetRecord:
+        """Hash, rename, manifest, row: after this the dataset is ready."""
+        files = _data_files(job, raw, result)
+        split_info: dict[str, int] = {}
+        for file in files:
+            split_info[file.split] = split_info.get(file.split, 0) + file.num_rows
+        with self._parts.catalog.read() as reader:
+            assert reader is not None
+            old = reader.get_dataset(job.dataset_id)
+        text_columns = [name for name, kind in result.columns.items() if "string" in kind]
+        metadata: dict[str, Any] = {
+            "schema": {
+                "all_columns": list(result.columns),
+                "text_columns": text_columns,
+                "column_info": result.columns,
+                "is_multi_column": len(text_columns) > 1,
+            },
+            "download": {"finished_at": utc_now().isoformat(), **facts.get("download", {})},
+        }
+        changes: dict[str, Any] = {
+            "progress": 100.0,
+            "error_code": None,
+            "error_message": None,
+            "hint": None,
+            "size_bytes": sum(file.size_bytes for file in files),
+            "num_samples": sum(split_info.values()),
+            "split_info": split_info,
+            "text_column": result.text_column,
+            "columns": result.columns,
+            "metadata": old.metadata.merged(metadata),
+        }
+        record = DatasetRecord.model_validate(
+            {**old.model_dump(), **changes, "status": "ready", "updated_at": utc_now()}
+        )
+        job.progress.check()
+        self._parts.storage.publish_dataset(raw, Manifest(dataset=record, files=files))
+        self._discard_staging(job)
+        done = job.snapshot().model_copy(update={"state": "succeeded", "progress": 100.0})
+        with self._parts.catalog.write() as writer:
+            if writer.get_dataset(job.dataset_id).status == "downloading":
+                writer.update_dataset(job.dataset_id, status="processing")
+            record = writer.update_dataset(job.dataset_id, **{**changes, "status": "ready"})
+            writer.update_job(done)
+        return record
+
+
+class ImportWork(_DatasetWork):
+    """Files or a table on this machine become a dataset."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        request: ImportRequest | None = None,
+        table: tuple[object, str, str | None] | None = None,
+    ) -> None:
+        super().__init__(parts)
+        self._request = request
+        self._table = table
+
+    def run(self, job: Job) -> DatasetRecord:
+        """Read into staging, then publish."""
+        self._parts.record_state(job, "running")
+        raw = self._stage(job) / "raw"
+        storage = self._parts.storage
+        started_at = utc_now().isoformat()
+        if self._request is not None:
+            result = importer.import_files(
+                self._request, raw, progress=job.progress, check_space=storage.check_space
+            )
+        else:
+            assert self._table is not None
+            data, split, text_column = self._table
+            result = importer.import_table(
+                data,
+                split,
+                text_column,
+                raw,
+                progress=job.progress,
+                check_space=storage.check_space,
+            )
+        download = {
+            "started_at": started_at,
+            "num_files": result.num_source_files,
+            "downloaded_bytes": result.source_bytes,
+            "num_skipped_files": len(result.skipped),
+            "skipped_files": list(result.skipped[:20]),
+        }
+        return self._publish(job, raw, result, {"download": download})
+
+
+class DownloadWork(_DatasetWork):
+    """A repository on the hub becomes a dataset.
+
+    The token stays in this object, which ends with the job.
+    """
+
+    def __init__(self, parts: Parts, request: DownloadRequest, hf_token: HfToken) -> None:
+        super().__init__(parts)
+        self._request = request
+        self._hf_token = hf_token
+        check_repo_id(request.repo_id)
+
+    def run(self, job: Job) -> DatasetRecord:
+        """Plan, fetch, convert where needed, publish."""
+        self._parts.record_state(job, "running")
+        storage = self._parts.storage
+        started_at = utc_now().isoformat()
+        space = storage.space()
+        job.progress.start("planning", unit="files", share=0.0)
+        found = self._parts.hub.plan(
+            self._request,
+            hf_token=self._hf_token,
+            free_bytes=space.free_bytes,
+            reserve_bytes=space.reserve_bytes,
+        )
+        job.progress.check()
+        storage.check_space(found.plan.disk_bytes)
+        self._refuse_same_commit(job, found.plan.commit)
+        with self._parts.catalog.write() as writer:
+            writer.update_dataset(
+                job.dataset_id, commit=found.plan.commit, description=found.plan.description
+            )
+        stage = self._stage(job)
+        local = self._parts.hub.fetch(
+            found,
+            stage / "fetched",
+            hf_token=self._hf_token,
+            progress=job.progress,
+            share=_FETCH_SHARE,
+        )
+        with self._parts.catalog.write() as writer:
+            writer.update_dataset(job.dataset_id, status="processing")
+        raw, result = self._to_parquet(job, stage, local)
+        download = {
+            "started_at": started_at,
+            "repo_id": found.plan.repo_id,
+            "config": found.plan.config,
+            "commit": found.plan.commit,
+            "num_files": len(found.files),
+            "downloaded_bytes": found.plan.download_bytes,
+        }
+        return self._publish(job, raw, result, {"download": download})
+
+    def _refuse_same_commit(self, job: Job, commit: str) -> None:
+        with self._parts.catalog.read() as reader:
+            assert reader is not None
+            mine = reader.get_dataset(job.dataset_id)
+            others, _ = reader.list_datasets(
+                status="ready", source="huggingface", limit=1_000_000, offset=0
+            )
+        for other in others:
+            same = (other.repo_id, other.config, other.splits, other.commit)
+            if other.id != mine.id and same == (mine.repo_id, mine.config, mine.splits, commit):
+                raise AlreadyExistsError(
+                    f"{mine.repo_id} at commit {commit[:12]} is there already as {other.name!r}.",
+                    existing_id=other.id,
+                    hint="Use that dataset, or delete it first.",
+                )
+
+    def _to_parquet(
+        self, job: Job, stage: Path, local: Mapping[str, Sequence[Path]]
+    ) -> tuple[Path, importer.ImportResult]:
+        all_files = [path for files in local.values() for path in files]
+        if all(path.suffix.lower() == ".parquet" for path in all_files):
+            return stage / "fetched", importer.describe_parquet(local, None)
+        request = ImportRequest(
+            paths={split: tuple(map(str, files)) for split, files in local.items()}
+        )
+        raw = stage / "raw"
+        result = importer.import_files(
+            request,
+            raw,
+            progress=job.progress,
+            check_space=self._parts.storage.check_space,
+        )
+        return raw, result
+
+
+def _data_files(job: Job, raw: Path, result: importer.ImportResult) -> tuple[DataFile, ...]:
+    sizes = [file.path.stat().st_size for file in result.files]
+    job.progress.start("checking", total=sum(sizes), unit="bytes", share=1.0)
+    files = []
+    for file, size in zip(result.files, sizes, strict=True):
+        files.append(
+            DataFile(
+                path=f"raw/{file.path.relative_to(raw)}",
+                split=file.split,
+                size_bytes=size,
+                sha256=sha256_of(file.path, job.progress),
+                num_rows=file.num_rows,
+            )
+        )
+        fsync_dir(file.path.parent)
+    return tuple(files)

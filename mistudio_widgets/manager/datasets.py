@@ -1,0 +1,431 @@
+"""The methods on datasets: list, plan, download, import, retry, delete, load."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from .. import importer
+from ..catalog import CatalogWriter
+from ..errors import (
+    AlreadyExistsError,
+    InvalidRequestError,
+)
+from ..jobs import Job, Work, ended_job
+from ..records import (
+    DatasetRecord,
+    DatasetStatus,
+    DownloadPlan,
+    DownloadRequest,
+    ImportRequest,
+    Page,
+    SampleBy,
+    Source,
+    StoredStatus,
+    TokenizationRecord,
+    TokenizationSettings,
+)
+from ..storage import remove_tree
+from .checks import (
+    check_split,
+    download_request,
+    import_request,
+    must_be_ready,
+    name_of,
+    new_dataset,
+    settings_of,
+)
+from .core import Core
+from .dataset_work import DownloadWork, ImportWork
+from .recovery import recover
+
+if TYPE_CHECKING:
+    import datasets
+
+_log = logging.getLogger(__name__)
+
+_REMEMBERED_JOBS: Final = 200
+
+
+class DatasetMethods(Core):
+    """What can be done with datasets."""
+
+    def list_datasets(
+        self,
+        *,
+        status: DatasetStatus | None = None,
+        source: Source | None = None,
+        search: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> Page[DatasetRecord]:
+        """Return a page of the catalog: what is active first, then the newest.
+
+        Parameters
+        ----------
+        status, source : str, optional
+            Only these.
+        search : str, optional
+            Case-insensitive part of name, repo_id or description.
+        limit : int, 1..100
+        offset : int
+        """
+        return self.list_with_tokenizations(
+            status=status, source=source, search=search, limit=limit, offset=offset
+        )[0]
+
+    def list_with_tokenizations(
+        self,
+        *,
+        status: DatasetStatus | None = None,
+        source: Source | None = None,
+        search: str | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> tuple[Page[DatasetRecord], dict[str, list[TokenizationRecord]]]:
+        """Return what `list_datasets` does, and the tokenizations of each, in one look."""
+        if not 1 <= limit <= 100:
+            raise InvalidRequestError(f"limit must be 1..100, not {limit}.", field="limit")
+        if offset < 0:
+            raise InvalidRequestError(f"offset must be 0 or more, not {offset}.", field="offset")
+        return self._view.datasets(
+            status=status, source=source, search=search, limit=limit, offset=offset
+        )
+
+    def get_dataset(self, dataset_id: str) -> DatasetRecord:
+        """Return one dataset; raises `NotFoundError`."""
+        return self._view.dataset(dataset_id)
+
+    def plan_download(
+        self,
+        repo_id: str,
+        *,
+        config: str | None = None,
+        split: str | Sequence[str] | None = None,
+        revision: str | None = None,
+        hf_token: str | bool | None = None,
+    ) -> DownloadPlan:
+        """Return what `download` would fetch, without fetching data.
+
+        Raises
+        ------
+        HubError
+            In its children's detail: not found, gated, offline and so on.
+        ReadOnlyError
+            A read-only manager does not use the network.
+        """
+        self._parts.must_write("ask the hub")
+        request = download_request(repo_id, config, split, revision, None)
+        space = self._parts.storage.space()
+        return self._parts.hub.plan(
+            request,
+            hf_token=hf_token,
+            free_bytes=space.free_bytes,
+            reserve_bytes=space.reserve_bytes,
+        ).plan
+
+    def download(
+        self,
+        repo_id: str,
+        *,
+        config: str | None = None,
+        split: str | Sequence[str] | None = None,
+        revision: str | None = None,
+        hf_token: str | bool | None = None,
+        name: str | None = None,
+        tokenize: TokenizationSettings | Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Download a dataset from the hub in the background.
+
+        Parameters
+        ----------
+        repo_id : str
+            "owner/name", or a name alone.
+        config : str, optional
+            Default: the repository's default config.
+        split : str or list of str, optional
+            Default: all.
+        revision : str, optional
+            Branch, tag or commit.
+        hf_token : str, False or None
+            None: the user's own login. False: none. A given token is kept in memory only.
+        name : str, optional
+            Default: ``repo_id``.
+        tokenize : TokenizationSettings, optional
+            Tokenize as soon as the data are ready, as a job of its own.
+
+        Returns
+        -------
+        Job
+            Its result is the `DatasetRecord`. The row is in the catalog already.
+
+        Raises
+        ------
+        AlreadyExistsError
+            The same download is there or on its way.
+        InvalidRequestError, ReadOnlyError
+        """
+        self._parts.must_write("download")
+        request = download_request(repo_id, config, split, revision, tokenize)
+        with self._parts.catalog.write() as writer:
+            dataset_id = self._reusable_download(writer, request)
+            if dataset_id is None:
+                record = new_dataset(name or repo_id, "huggingface", "downloading", request=request)
+                writer.insert_dataset(record)
+                dataset_id = record.id
+            else:
+                _restart(writer, dataset_id, "downloading")
+            job = Job("download", dataset_id)
+            self._insert_job(writer, job, request)
+        return self._submit(job, DownloadWork(self._parts, request, hf_token))
+
+    def _reusable_download(self, writer: CatalogWriter, request: DownloadRequest) -> str | None:
+        same = writer.find_download(
+            repo_id=request.repo_id,
+            config=request.config,
+            splits=request.splits,
+            revision=request.revision,
+        )
+        alive = {
+            row.snapshot.dataset_id
+            for row in writer.active_jobs()
+            if self._parts.is_alive(row.owner_id)
+        }
+        for record in same:
+            if record.status == "ready" or record.id in alive:
+                state = "there" if record.status == "ready" else "on its way"
+                raise AlreadyExistsError(
+                    f"{request.repo_id} is {state} already as {record.name!r}.",
+                    existing_id=record.id,
+                    hint="Use that dataset, or delete it first.",
+                )
+        return next((record.id for record in same), None)
+
+    def import_files(
+        self,
+        paths: str
+        | os.PathLike[str]
+        | Sequence[str | os.PathLike[str]]
+        | Mapping[str, str | os.PathLike[str] | Sequence[str | os.PathLike[str]]],
+        *,
+        name: str | None = None,
+        split: str = "train",
+        splits: Mapping[str, float] | None = None,
+        seed: int = 0,
+        sample_by: SampleBy | None = None,
+        text_column: str | None = None,
+        tokenize: TokenizationSettings | Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Import files of this machine as a dataset, in the background.
+
+        csv, tsv, json, jsonl, parquet, arrow, txt and any other UTF-8 text, plain or .gz, .bz2,
+        .xz, .zst. Text files become the columns ``text`` and ``path``; tables keep theirs.
+
+        Parameters
+        ----------
+        paths : path, glob, folder, a list of these, or {split: paths}
+            Folders are read recursively. Files that only a folder or glob led to and that are
+            not UTF-8 text are skipped and named in ``metadata.download``.
+        name : str, optional
+            Default: the first path's.
+        split : str
+            The split that all files make, unless ``paths`` names them or ``splits`` divides.
+        splits : mapping of str to float, optional
+            Divide the samples at random: ``{"train": .9, "validation": .05, "test": .05}``.
+        seed : int
+            For ``splits``.
+        sample_by : "line", "paragraph" or "document", optional
+            What one sample of a text file is. Default: line for ``.txt``, else document.
+        text_column : str, optional
+            Default: ``text``, ``content``, ``document``, then the first string column.
+        tokenize : TokenizationSettings, optional
+            Tokenize as soon as the data are ready, as a job of its own.
+
+        Returns
+        -------
+        Job
+            Its result is the `DatasetRecord`. The row is in the catalog already.
+
+        Raises
+        ------
+        InvalidRequestError
+            At once, with ``field="paths"`` for a path that does not exist: no row is left.
+        """
+        self._parts.must_write("import files")
+        checked = importer.check_paths(paths, split)
+        request = import_request(
+            checked,
+            splits=splits,
+            seed=seed,
+            sample_by=sample_by,
+            text_column=text_column,
+            tokenize=settings_of(tokenize) if tokenize is not None else None,
+        )
+        record = new_dataset(name or name_of(checked), "local", "processing")
+        job = Job("import", record.id)
+        with self._parts.catalog.write() as writer:
+            writer.insert_dataset(record)
+            self._insert_job(writer, job, request)
+        return self._submit(job, ImportWork(self._parts, request=request))
+
+    def import_dataset(
+        self,
+        data: object,
+        *,
+        name: str,
+        split: str = "train",
+        text_column: str | None = None,
+        tokenize: TokenizationSettings | Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Import a table that is in memory, in the background.
+
+        Parameters
+        ----------
+        data : datasets.Dataset, datasets.DatasetDict, or anything with the Arrow stream interface
+            pyarrow, pandas, polars, a DuckDB relation. A DatasetDict brings its own splits.
+        name : str
+        split : str
+        text_column : str, optional
+        tokenize : TokenizationSettings, optional
+
+        Returns
+        -------
+        Job
+            Its result is the `DatasetRecord`, source "custom".
+
+        Raises
+        ------
+        InvalidRequestError
+            With ``field="data"`` for what is no table.
+        """
+        self._parts.must_write("import a table")
+        settings = settings_of(tokenize) if tokenize is not None else None
+        importer.check_table(data)
+        record = new_dataset(name, "custom", "processing")
+        job = Job("import", record.id)
+        follow_up = ImportRequest(paths={}, tokenize=settings)
+        with self._parts.catalog.write() as writer:
+            writer.insert_dataset(record)
+            self._insert_job(writer, job, follow_up)
+        return self._submit(job, ImportWork(self._parts, table=(data, split, text_column)))
+
+    def retry(self, dataset_id: str, *, hf_token: str | bool | None = None) -> Job:
+        """Go on with a dataset that failed or was interrupted.
+
+        A ready dataset gives a job that has already succeeded.
+
+        Raises
+        ------
+        InUseError
+            The dataset's job still runs.
+        InvalidRequestError
+            A table that was imported from memory is gone: import it again.
+        """
+        self._parts.must_write("retry")
+        recover(self._parts)
+        record = self.get_dataset(dataset_id)
+        if record.status in ("ready", "tokenizing"):
+            return ended_job("import", dataset_id, record)
+        with self._parts.catalog.write() as writer:
+            self._must_be_idle(writer, dataset_id, "retry")
+            last = writer.last_job(dataset_id, ["download", "import"])
+            if last is None or last.request is None or last.request.get("paths") == {}:
+                raise InvalidRequestError(
+                    f"What {record.name!r} was made from is not known any more.",
+                    field="dataset_id",
+                    hint="Import it again, and delete this one.",
+                )
+            work: Work
+            status: StoredStatus
+            request: ImportRequest | DownloadRequest
+            if last.snapshot.kind == "download":
+                request, status = DownloadRequest.model_validate(last.request), "downloading"
+                work = DownloadWork(self._parts, request, hf_token)
+            else:
+                request, status = ImportRequest.model_validate(last.request), "processing"
+                work = ImportWork(self._parts, request=request)
+            _restart(writer, dataset_id, status)
+            job = Job(last.snapshot.kind, dataset_id)
+            self._insert_job(writer, job, request)
+        return self._submit(job, work)
+
+    def delete_dataset(self, dataset_id: str) -> int:
+        """Delete a dataset with everything made from it.
+
+        Returns
+        -------
+        int
+            Bytes freed.
+
+        Raises
+        ------
+        InUseError
+            A job of it runs. Cancel that first.
+        NotFoundError, ReadOnlyError
+        """
+        self._parts.must_write("delete")
+        storage = self._parts.storage
+        trash = None
+        try:
+            with self._parts.catalog.write() as writer:
+                writer.get_dataset(dataset_id)
+                self._must_be_idle(writer, dataset_id, "delete")
+                trash = storage.trash_dataset(dataset_id)
+                writer.delete_dataset(dataset_id)
+        except BaseException:
+            if trash is not None:
+                storage.restore(trash, storage.dataset_dir(dataset_id))
+            raise
+        self._follower.notify()
+        return remove_tree(trash) if trash is not None else 0
+
+    def load(
+        self, dataset_id: str, split: str | None = None
+    ) -> datasets.Dataset | datasets.DatasetDict:
+        """Load the text of a dataset with HuggingFace ``datasets``.
+
+        Parameters
+        ----------
+        dataset_id : str
+        split : str, optional
+            Default: all, as a DatasetDict.
+
+        Returns
+        -------
+        datasets.Dataset or datasets.DatasetDict
+            Memory-mapped from the cache that ``datasets`` keeps.
+
+        Raises
+        ------
+        InvalidRequestError
+            The dataset is not ready, or has no such split.
+        """
+        import datasets
+
+        record = self.get_dataset(dataset_id)
+        must_be_ready(record)
+        manifest = self._parts.storage.read_manifest(dataset_id)
+        folder = self._parts.storage.dataset_dir(dataset_id)
+        files: dict[str, list[str | bytes | os.PathLike[Any]]] = {}
+        for file in manifest.files:
+            files.setdefault(file.split, []).append(str(folder / file.path))
+        if split is not None:
+            check_split(split, files)
+        # read one by one: the builder's own split names allow no "-" or space
+        loaded = {
+            name: datasets.Dataset.from_parquet(list(paths))
+            for name, paths in files.items()
+            if split in (None, name)
+        }
+        return loaded[split] if split is not None else datasets.DatasetDict(loaded)
+
+
+def _restart(writer: CatalogWriter, dataset_id: str, status: StoredStatus) -> None:
+    """Set a dataset back to work; one that a dead process left goes through error first."""
+    if writer.get_dataset(dataset_id).status != "error":
+        writer.update_dataset(dataset_id, status="error")
+    writer.update_dataset(
+        dataset_id, status=status, progress=0.0, error_code=None, error_message=None, hint=None
+    )

@@ -1,0 +1,56 @@
+"""The pieces that the modules of this folder share."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from ..catalog import Catalog
+from ..errors import MiStudioError, ReadOnlyError
+from ..hub import Hub
+from ..jobs import Job, is_owner_alive
+from ..records import JobState
+from ..storage import Storage
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One data folder and how to work on it."""
+
+    storage: Storage
+    catalog: Catalog
+    hub: Hub
+    owner_id: str
+    read_only: bool
+    device: str
+    executor: Executor | None
+
+    def must_write(self, what: str) -> None:
+        """Raise `ReadOnlyError` unless this manager may write."""
+        if self.read_only:
+            raise ReadOnlyError(
+                f"This manager is read-only: it cannot {what}.",
+                hint="Use a DatasetManager in a notebook or script of your own.",
+            )
+
+    def is_alive(self, owner_id: str) -> bool:
+        """Whether the manager that started a job still lives."""
+        return owner_id == self.owner_id or is_owner_alive(self.storage.owners_dir, owner_id)
+
+    def record_state(self, job: Job, state: JobState) -> None:
+        """Write a job's state into the catalog."""
+        with self.catalog.write() as writer:
+            writer.update_job(job.snapshot().model_copy(update={"state": state}))
+
+    def resolved_device(self) -> str:
+        """Return the torch device: "auto" is CUDA where torch sees it, else the CPU."""
+        if self.device != "auto":
+            return self.device
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def error_fields(error: MiStudioError) -> dict[str, str | None]:
+    """Return the fields by which records and snapshots tell of an error."""
+    return {"error_code": error.code, "error_message": error.message, "hint": error.hint}

@@ -1,0 +1,148 @@
+"""What a process that died left behind, put right by the next one that may write.
+
+Only work of owners whose lock is free is touched. What had been published counts, even when the
+process died before it could say so: a manifest or a receipt is the proof.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+
+from ..catalog import CatalogWriter, JobRow
+from ..errors import CorruptFileError, MiStudioError, NotFoundError
+from ..jobs import interruption, read_job_file
+from ..records import Manifest, Receipt
+from ..storage import remove_tree
+from .parts import Parts, error_fields
+from .tokenize_work import note_tokenization
+
+_log = logging.getLogger(__name__)
+
+
+def recover(parts: Parts) -> int:
+    """Record the ends that dead processes could not, and remove their unfinished files.
+
+    Returns
+    -------
+    int
+        How many jobs had been interrupted.
+    """
+    with parts.catalog.write() as writer:
+        dead = [row for row in writer.active_jobs() if not parts.is_alive(row.owner_id)]
+        for row in dead:
+            _record_end(parts, writer, row)
+    _sweep_staging(parts)
+    _sweep_owners(parts)
+    for row in dead:
+        (parts.storage.jobs_dir / f"{row.snapshot.id}.json").unlink(missing_ok=True)
+        _log.warning("job %s (%s) had been interrupted", row.snapshot.id, row.snapshot.kind)
+    return len(dead)
+
+
+def _record_end(parts: Parts, writer: CatalogWriter, row: JobRow) -> None:
+    job = read_job_file(parts.storage.jobs_dir, row.snapshot.id) or row.snapshot
+    was_done = _adopt_tokenization(parts, writer, row) or _adopt_dataset(parts, writer, row)
+    if was_done:
+        writer.update_job(job.model_copy(update={"state": "succeeded", "progress": 100.0}))
+        return
+    error = interruption(job.progress)
+    fields = error_fields(error)
+    writer.update_job(job.model_copy(update={"state": "failed", **fields}))
+    with suppress(NotFoundError):
+        if job.kind == "tokenize":
+            if job.tokenization_id is not None:
+                record = writer.get_tokenization(job.tokenization_id)
+                writer.put_tokenization(record.model_copy(update={"status": "error", **fields}))
+        else:
+            writer.update_dataset(job.dataset_id, status="error", progress=job.progress, **fields)
+
+
+def _adopt_dataset(parts: Parts, writer: CatalogWriter, row: JobRow) -> bool:
+    if row.snapshot.kind == "tokenize":
+        return False
+    manifest = find_manifest(parts, row.snapshot.dataset_id)
+    if manifest is None:
+        return False
+    facts = manifest.dataset.model_dump(exclude={"id", "created_at", "updated_at", "status"})
+    if writer.get_dataset(manifest.dataset.id).status == "downloading":
+        writer.update_dataset(manifest.dataset.id, status="processing")
+    facts = {name: value for name, value in facts.items() if name not in _DERIVED}
+    writer.update_dataset(manifest.dataset.id, status="ready", **facts)
+    return True
+
+
+_DERIVED = frozenset(
+    {
+        "file_path", "tokenized_path", "num_tokens", "vocab_size", "avg_sequence_length",
+        "num_tokenizations", "in_use_by",
+    }
+)  # fmt: skip
+
+
+def _adopt_tokenization(parts: Parts, writer: CatalogWriter, row: JobRow) -> bool:
+    tokenization_id = row.snapshot.tokenization_id
+    if row.snapshot.kind != "tokenize" or tokenization_id is None:
+        return False
+    receipt = find_receipt(parts, row.snapshot.dataset_id, tokenization_id)
+    stored = writer.find_tokenization(tokenization_id)
+    if receipt is None or stored is None:
+        return False
+    if stored.status == "queued":
+        writer.put_tokenization(stored.model_copy(update={"status": "tokenizing"}))
+    note_tokenization(writer, receipt.tokenization)
+    return True
+
+
+def find_manifest(parts: Parts, dataset_id: str) -> Manifest | None:
+    """Return the manifest if it is there and all its files have their size."""
+    folder = parts.storage.dataset_dir(dataset_id)
+    try:
+        manifest = parts.storage.read_manifest(dataset_id)
+        is_whole = all(
+            (folder / file.path).stat().st_size == file.size_bytes for file in manifest.files
+        )
+    except (CorruptFileError, OSError):
+        return None
+    return manifest if is_whole else None
+
+
+def find_receipt(parts: Parts, dataset_id: str, tokenization_id: str) -> Receipt | None:
+    """Return the receipt if it is there and all its files have their size."""
+    folder = parts.storage.tokenization_dir(dataset_id, tokenization_id)
+    try:
+        receipt = parts.storage.read_receipt(dataset_id, tokenization_id)
+        is_whole = all(
+            (folder / file.path).stat().st_size == file.size_bytes for file in receipt.files
+        )
+    except (CorruptFileError, OSError):
+        return None
+    return receipt if is_whole else None
+
+
+def _sweep_staging(parts: Parts) -> None:
+    with parts.catalog.read() as reader:
+        assert reader is not None
+        active = {row.snapshot.id for row in reader.active_jobs()}
+        homes = {name: parts.storage.dataset_dir(name) for name in reader.dataset_ids()}
+        for dataset_id, records in reader.tokenizations_of(list(homes)).items():
+            for record in records:
+                homes[record.id] = parts.storage.tokenization_dir(dataset_id, record.id)
+    for job_id, folder in parts.storage.staged_jobs():
+        if job_id not in active:
+            with suppress(MiStudioError):
+                remove_tree(folder)
+    for name, trash in parts.storage.trashed():
+        with suppress(MiStudioError):
+            target = homes.get(name)
+            if target is not None and not target.exists():
+                # the process died between the rename and the commit: the deletion did not happen
+                parts.storage.restore(trash, target)
+            else:
+                remove_tree(trash)
+
+
+def _sweep_owners(parts: Parts) -> None:
+    for path in parts.storage.owners_dir.glob("*.lock"):
+        if not parts.is_alive(path.stem):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,244 @@
+"""What is shown: the catalog's facts with live jobs laid over them.
+
+The catalog never holds a progress tick, and a process that died could not record its end. So a
+reader looks at the owners' locks and at ``jobs/*.json``, and shows what is true now.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from ..catalog import CatalogReader, JobRow
+from ..errors import NotFoundError
+from ..jobs import Job, interruption, read_job_file
+from ..records import (
+    DatasetRecord,
+    JobSnapshot,
+    Page,
+    TokenizationRecord,
+)
+from .parts import Parts, error_fields
+
+_TRUST_S: Final = 5.0
+_STALE_ENTRIES: Final = 200
+
+FactT = TypeVar("FactT")
+
+
+@dataclass(frozen=True)
+class Live:
+    """The jobs that run, and those whose process ended before they did."""
+
+    running: tuple[JobSnapshot, ...]
+    interrupted: tuple[JobSnapshot, ...]
+
+    def of_dataset(self, dataset_id: str) -> list[JobSnapshot]:
+        """Return the running jobs of a dataset."""
+        return [job for job in self.running if job.dataset_id == dataset_id]
+
+    @property
+    def tokenizing(self) -> frozenset[str]:
+        """Datasets that are shown as tokenizing."""
+        return frozenset(job.dataset_id for job in self.running if job.kind == "tokenize")
+
+    @property
+    def broken(self) -> frozenset[str]:
+        """Datasets that are shown as interrupted."""
+        return frozenset(job.dataset_id for job in self.interrupted if job.kind != "tokenize")
+
+
+class View:
+    """Answers questions about datasets, tokenizations and jobs.
+
+    What the catalog said is kept until its change token moves, and for 5 s at most: a tick of
+    progress then costs no look into the catalog.
+
+    *Threads:* any.
+    """
+
+    def __init__(self, parts: Parts, find_local: Callable[[str], Job | None]) -> None:
+        self._parts = parts
+        self._find_local = find_local
+        self._lock = threading.Lock()
+        self._facts: dict[Hashable, Any] = {}
+        self._version: tuple[int, int] | None = None
+        self._read_at = 0.0
+
+    def live(self) -> Live:
+        """Return the jobs as they are now."""
+        nothing: list[JobRow] = []
+        rows = self._fact("jobs", lambda reader: reader.active_jobs(), nothing)
+        running, interrupted = [], []
+        for row in rows:
+            job = self._find_local(row.snapshot.id)
+            if job is not None:
+                running.append(job.snapshot())
+            elif self._parts.is_alive(row.owner_id):
+                running.append(self._from_file(row))
+            else:
+                interrupted.append(self._from_file(row))
+        return Live(tuple(running), tuple(interrupted))
+
+    def datasets(
+        self,
+        *,
+        status: str | None = None,
+        source: str | None = None,
+        search: str | None = None,
+        limit: int,
+        offset: int,
+    ) -> tuple[Page[DatasetRecord], dict[str, list[TokenizationRecord]]]:
+        """Return a page of datasets with the tokenizations of each."""
+        live = self.live()
+        key = ("list", status, source, search, limit, offset, live.tokenizing, live.broken)
+
+        def ask(
+            reader: CatalogReader,
+        ) -> tuple[list[DatasetRecord], int, dict[str, list[TokenizationRecord]]]:
+            found, total = reader.list_datasets(
+                status=status,
+                source=source,
+                search=search,
+                limit=limit,
+                offset=offset,
+                tokenizing=live.tokenizing,
+                interrupted=live.broken,
+            )
+            return found, total, reader.tokenizations_of(record.id for record in found)
+
+        nothing: tuple[list[DatasetRecord], int, dict[str, list[TokenizationRecord]]] = ([], 0, {})
+        found, total, stored = self._fact(key, ask, nothing)
+        shown = {
+            dataset_id: self._shown_tokenizations(records, live)
+            for dataset_id, records in stored.items()
+        }
+        items = tuple(self._shown_dataset(record, shown[record.id], live) for record in found)
+        return Page(items=items, total=total, limit=limit, offset=offset), shown
+
+    def dataset(self, dataset_id: str) -> DatasetRecord:
+        """Return one dataset; raises `NotFoundError`."""
+        live = self.live()
+
+        def ask(reader: CatalogReader) -> tuple[DatasetRecord, list[TokenizationRecord]]:
+            return (
+                reader.get_dataset(dataset_id),
+                reader.tokenizations_of([dataset_id])[dataset_id],
+            )
+
+        found = self._fact(("dataset", dataset_id), ask, None)
+        if found is None:
+            raise NotFoundError(f"There is no dataset {dataset_id!r}.", hint="See list_datasets().")
+        record, stored = found
+        return self._shown_dataset(record, self._shown_tokenizations(stored, live), live)
+
+    def tokenizations(self, dataset_id: str) -> list[TokenizationRecord]:
+        """Return a dataset's tokenizations, newest first; raises `NotFoundError`."""
+        self.dataset(dataset_id)
+        live = self.live()
+        nothing: list[TokenizationRecord] = []
+        stored = self._fact(
+            ("tokenizations", dataset_id),
+            lambda reader: reader.tokenizations_of([dataset_id])[dataset_id],
+            nothing,
+        )
+        return self._shown_tokenizations(stored, live)
+
+    def tokenization(self, tokenization_id: str) -> TokenizationRecord:
+        """Return one tokenization; raises `NotFoundError`."""
+        stored = self._fact(
+            ("tokenization", tokenization_id),
+            lambda reader: reader.find_tokenization(tokenization_id),
+            None,
+        )
+        if stored is None:
+            raise NotFoundError(
+                f"There is no tokenization {tokenization_id!r}.",
+                hint="See list_tokenizations(dataset_id).",
+            )
+        return self._shown_tokenizations([stored], self.live())[0]
+
+    def all_jobs(self) -> list[JobSnapshot]:
+        """Return every job that the catalog remembers, newest first."""
+        nothing: list[JobRow] = []
+        rows = self._fact("all jobs", lambda reader: reader.all_jobs(), nothing)
+        live = self.live()
+        now = {job.id: job for job in live.running}
+        for job in live.interrupted:
+            now[job.id] = job.model_copy(update={"state": "failed", **_error_of(job)})
+        return [now.get(row.snapshot.id, row.snapshot) for row in rows]
+
+    def num_datasets(self) -> int:
+        """Return how many datasets there are."""
+        return self._fact("count", lambda reader: reader.count_datasets(), 0)
+
+    def _fact(self, key: Hashable, ask: Callable[[CatalogReader], FactT], empty: FactT) -> FactT:
+        version = self._parts.catalog.version()
+        with self._lock:
+            is_fresh = version == self._version and time.monotonic() - self._read_at < _TRUST_S
+            if not is_fresh or len(self._facts) > _STALE_ENTRIES:
+                self._facts.clear()
+                self._version = version
+                self._read_at = time.monotonic()
+            elif key in self._facts:
+                return cast("FactT", self._facts[key])
+        with self._parts.catalog.read() as reader:
+            answer = empty if reader is None else ask(reader)
+        with self._lock:
+            # a commit in between makes the answer one of an older version
+            if version == self._version:
+                self._facts[key] = answer
+        return answer
+
+    def _from_file(self, row: JobRow) -> JobSnapshot:
+        return read_job_file(self._parts.storage.jobs_dir, row.snapshot.id) or row.snapshot
+
+    def _shown_dataset(
+        self, record: DatasetRecord, tokenizations: Iterable[TokenizationRecord], live: Live
+    ) -> DatasetRecord:
+        changes: dict[str, Any] = {}
+        tokenizations = list(tokenizations)
+        ready = next((item for item in tokenizations if item.status == "ready"), None)
+        changes["num_tokenizations"] = sum(item.status == "ready" for item in tokenizations)
+        if ready is not None:
+            changes["num_tokens"] = ready.num_tokens
+            changes["vocab_size"] = ready.vocab_size
+            changes["avg_sequence_length"] = ready.avg_seq_length
+        if not self._parts.read_only and record.status == "ready":
+            changes["file_path"] = str(self._parts.storage.raw_dir(record.id))
+            if ready is not None:
+                folder = self._parts.storage.tokenization_dir(record.id, ready.id)
+                changes["tokenized_path"] = str(folder)
+        jobs = live.of_dataset(record.id)
+        changes["in_use_by"] = tuple(f"{job.kind} {job.id}" for job in jobs)
+        if jobs:
+            changes["progress"] = jobs[0].progress
+            if record.status == "ready":
+                changes["status"] = "tokenizing"
+        for job in live.interrupted:
+            if job.dataset_id == record.id and job.kind != "tokenize":
+                changes |= {"status": "error", "progress": job.progress, **_error_of(job)}
+        return record.model_copy(update=changes)
+
+    def _shown_tokenizations(
+        self, stored: Iterable[TokenizationRecord], live: Live
+    ) -> list[TokenizationRecord]:
+        running = {job.tokenization_id: job for job in live.running}
+        broken = {job.tokenization_id: job for job in live.interrupted}
+        shown = []
+        for record in stored:
+            changes: dict[str, Any] = {}
+            if record.status in ("queued", "tokenizing"):
+                if record.id in running:
+                    changes = {"progress": running[record.id].progress}
+                elif record.id in broken:
+                    changes = {"status": "error", **_error_of(broken[record.id])}
+            shown.append(record.model_copy(update=changes))
+        return shown
+
+
+def _error_of(job: JobSnapshot) -> dict[str, str | None]:
+    return error_fields(interruption(job.progress))

@@ -1,0 +1,29 @@
+"""From Parquet to ``{split}.pt``: tokenize shards, pack what they gave, save, count.
+
+identity    `tokenization_id`, `content_sha256`: what makes two tokenizations the same
+shards      `plan_shards`, `tokenize_shard`: a stretch of a Parquet file to a token run on disk
+documents   the runs of a split in output order, read back in chunks of bounded size
+specials    which special tokens the settings ask for
+assembly    documents to sequences: calls `packing` chunk by chunk
+saving      raw files to ``{split}.pt`` and ``lengths_{split}.npy``
+run         `tokenize_splits`: all of it
+
+Memory stays flat whatever the size of the data: every array that grows with it lives in a
+file that is read and written in chunks, or mapped.
+"""
+
+from .identity import content_sha256, tokenization_id
+from .run import TokenizationResult, tokenize_splits
+from .shards import Shard, ShardRun, TextRules, plan_shards, tokenize_shard
+
+__all__ = [
+    "Shard",
+    "ShardRun",
+    "TextRules",
+    "TokenizationResult",
+    "content_sha256",
+    "plan_shards",
+    "tokenization_id",
+    "tokenize_shard",
+    "tokenize_splits",
+]

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from mistudio_widgets.catalog import Catalog, JobRow
+from mistudio_widgets.catalog.migrations import MIGRATIONS
+from mistudio_widgets.errors import CatalogError, CatalogVersionError, NotFoundError
+from mistudio_widgets.records import (
+    DatasetRecord,
+    JobSnapshot,
+    TokenizationRecord,
+    TokenizationSettings,
+    new_dataset_id,
+    new_job_id,
+    utc_now,
+)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog(tmp_path / "catalog.duckdb")
+
+
+def _dataset(**changes: object) -> DatasetRecord:
+    now = utc_now()
+    fields = {
+        "id": new_dataset_id(),
+        "name": "x",
+        "source": "local",
+        "status": "processing",
+        "created_at": now,
+        "updated_at": now,
+    }
+    return DatasetRecord.model_validate({**fields, **changes})
+
+
+def _tokenization(dataset_id: str, **changes: object) -> TokenizationRecord:
+    fields = {
+        "id": "tok_0123456789abcdef",
+        "dataset_id": dataset_id,
+        "settings": TokenizationSettings(tokenizer="gpt2"),
+        "tokenizer_name": "gpt2",
+        "status": "queued",
+        "created_at": utc_now(),
+    }
+    return TokenizationRecord.model_validate({**fields, **changes})
+
+
+def _job(dataset_id: str, **changes: object) -> JobRow:
+    fields = {
+        "id": new_job_id(),
+        "kind": "import",
+        "dataset_id": dataset_id,
+        "state": "running",
+        "created_at": utc_now(),
+    }
+    snapshot = JobSnapshot.model_validate({**fields, **changes})
+    return JobRow(snapshot, owner_id="owner", request={"paths": {"train": ["/a"]}})
+
+
+def _insert(catalog: Catalog, *records: DatasetRecord) -> None:
+    with catalog.write() as writer:
+        for record in records:
+            writer.insert_dataset(record)
+
+
+def _get(catalog: Catalog, dataset_id: str) -> DatasetRecord:
+    with catalog.read() as reader:
+        assert reader is not None
+        return reader.get_dataset(dataset_id)
+
+
+def test_a_record_comes_back_as_it_went_in(catalog: Catalog) -> None:
+    record = _dataset(
+        name="quotes ' \" and 日本語 🙂",
+        description="line\nbreak",
+        splits=("train", "test"),
+        split_info={"train": 2**40},
+        columns={"text": "string"},
+        size_bytes=2**50,
+        metadata={"schema": {"all_columns": ["text"]}},
+        created_at=datetime(2026, 3, 29, 2, 30, tzinfo=UTC),
+    )
+    _insert(catalog, record)
+    assert _get(catalog, record.id) == record
+
+
+def test_times_do_not_shift_with_the_time_zone(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from datetime import datetime, UTC\n"
+        "from mistudio_widgets.catalog import Catalog\n"
+        "from mistudio_widgets.records import DatasetRecord\n"
+        "at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)\n"
+        "record = DatasetRecord(id='ds_' + '0'*8 + '-0000-0000-0000-' + '0'*12, name='x',\n"
+        "    source='local', status='processing', created_at=at, updated_at=at)\n"
+        "catalog = Catalog(Path(sys.argv[1]))\n"
+        "with catalog.write() as writer: writer.insert_dataset(record)\n"
+        "with catalog.read() as reader: assert reader.get_dataset(record.id) == record\n"
+    )
+    path = tmp_path / "catalog.duckdb"
+    env = {**os.environ, "TZ": "Asia/Tokyo"}
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=env, timeout=60)
+    at = _get(Catalog(path), "ds_00000000-0000-0000-0000-000000000000").created_at
+    assert at == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+
+
+def test_lone_surrogates_are_replaced(catalog: Catalog) -> None:
+    record = _dataset(name="bad \udcff name", columns={"a\udcff": "string"})
+    _insert(catalog, record)
+    stored = _get(catalog, record.id)
+    assert stored.name == "bad ? name"
+    (column,) = stored.columns
+    assert column.encode("utf-8").startswith(b"a")
+
+
+def test_statuses_follow_the_table(catalog: Catalog) -> None:
+    record = _dataset()
+    _insert(catalog, record)
+    with catalog.write() as writer:
+        new = writer.update_dataset(record.id, status="ready", num_samples=3)
+    assert (new.status, new.num_samples) == ("ready", 3)
+    assert new.updated_at > record.updated_at
+    with pytest.raises(CatalogError, match="ready to downloading"), catalog.write() as writer:
+        writer.update_dataset(record.id, status="downloading")
+
+
+def test_a_failed_block_changes_nothing(catalog: Catalog) -> None:
+    first = _dataset()
+    before = catalog.version()
+    with pytest.raises(RuntimeError), catalog.write() as writer:
+        writer.insert_dataset(first)
+        raise RuntimeError
+    with catalog.read() as reader:
+        assert reader is not None
+        assert reader.count_datasets() == 0
+    assert catalog.version() == before
+
+
+def test_a_refused_statement_leaves_the_catalog_usable(catalog: Catalog) -> None:
+    record = _dataset()
+    _insert(catalog, record)
+    with pytest.raises(CatalogError, match="refused"):
+        _insert(catalog, record)
+    assert _get(catalog, record.id) == record
+
+
+def test_the_change_token_moves_with_every_commit(catalog: Catalog) -> None:
+    seen = {catalog.version()}
+    for _ in range(3):
+        _insert(catalog, _dataset())
+        seen.add(catalog.version())
+    assert len(seen) == 4
+
+
+def test_lists_are_filtered_ordered_and_paged(catalog: Catalog) -> None:
+    old = _dataset(name="Old One", status="ready", created_at="2026-01-01T00:00:00Z")
+    new = _dataset(name="new", status="ready", created_at="2026-02-01T00:00:00Z", source="custom")
+    active = _dataset(name="active", created_at="2025-01-01T00:00:00Z", description="On wHeAt")
+    _insert(catalog, old, new, active)
+    with catalog.read() as reader:
+        assert reader is not None
+        names = [r.name for r in reader.list_datasets(limit=10, offset=0)[0]]
+        assert names == ["active", "new", "Old One"]
+        page, total = reader.list_datasets(limit=1, offset=1)
+        assert ([r.name for r in page], total) == (["new"], 3)
+        for given, expected in (
+            ({"status": "ready"}, {"new", "Old One"}),
+            ({"source": "custom"}, {"new"}),
+            ({"search": "old"}, {"Old One"}),
+            ({"search": "WHEAT"}, {"active"}),
+            ({"search": "%"}, set()),
+            ({"status": "tokenizing", "tokenizing": [old.id]}, {"Old One"}),
+            ({"status": "error", "interrupted": [active.id]}, {"active"}),
+        ):
+            found, total = reader.list_datasets(limit=10, offset=0, **given)
+            assert {r.name for r in found} == expected
+            assert total == len(expected)
+        tokenizing = reader.list_datasets(limit=10, offset=0, tokenizing=[old.id])[0]
+        assert [r.name for r in tokenizing] == ["Old One", "active", "new"]
+
+
+def test_the_same_download_is_found(catalog: Catalog) -> None:
+    record = _dataset(source="huggingface", repo_id="a/b", splits=("train",), status="downloading")
+    _insert(catalog, record)
+    with catalog.read() as reader:
+        assert reader is not None
+        same = {"repo_id": "a/b", "config": None, "splits": ("train",), "revision": None}
+        assert reader.find_download(**same) == [record]
+        for change in ({"splits": None}, {"config": "en"}, {"revision": "x"}, {"repo_id": "c"}):
+            assert reader.find_download(**{**same, **change}) == []
+
+
+def test_tokenizations_belong_to_a_dataset_and_go_with_it(catalog: Catalog) -> None:
+    record = _dataset(status="ready")
+    tokenization = _tokenization(record.id)
+    with pytest.raises(NotFoundError), catalog.write() as writer:
+        writer.put_tokenization(tokenization)
+    _insert(catalog, record)
+    job = _job(record.id)
+    with catalog.write() as writer:
+        writer.put_tokenization(tokenization)
+        writer.put_tokenization(tokenization.model_copy(update={"status": "tokenizing"}))
+        writer.insert_job(job)
+    with pytest.raises(CatalogError), catalog.write() as writer:
+        writer.put_tokenization(tokenization)
+    with catalog.write() as writer:
+        assert writer.get_tokenization(tokenization.id).status == "tokenizing"
+        assert [t.id for t in writer.tokenizations_of([record.id])[record.id]] == [tokenization.id]
+        writer.delete_dataset(record.id)
+    with catalog.read() as reader:
+        assert reader is not None
+        assert reader.find_tokenization(tokenization.id) is None
+        assert reader.all_jobs() == []
+        with pytest.raises(NotFoundError):
+            reader.get_tokenization(tokenization.id)
+
+
+def test_jobs_are_remembered_with_what_they_were_asked(catalog: Catalog) -> None:
+    record = _dataset()
+    first, second = _job(record.id, created_at="2026-01-01T00:00:00Z"), _job(record.id)
+    with catalog.write() as writer:
+        writer.insert_dataset(record)
+        writer.insert_job(first)
+        writer.insert_job(second)
+        assert writer.active_jobs() == [first, second]
+        assert writer.last_job(record.id, ["import"]) == second
+        assert writer.last_job(record.id, ["download"]) is None
+        done = second.snapshot.model_copy(update={"state": "failed", "error_message": "\udcff"})
+        writer.update_job(done)
+        assert writer.active_jobs() == [first]
+        found = writer.find_job(second.snapshot.id)
+        assert found is not None
+        assert found.snapshot.error_message == "?"
+        writer.delete_job(first.snapshot.id)
+        assert writer.active_jobs() == []
+
+
+def test_threads_of_one_process_lose_no_update(catalog: Catalog) -> None:
+    record = _dataset()
+    _insert(catalog, record)
+    failures: list[Exception] = []
+
+    def count() -> None:
+        try:
+            for _ in range(15):
+                with catalog.write() as writer:
+                    now = writer.get_dataset(record.id).num_samples or 0
+                    writer.update_dataset(record.id, num_samples=now + 1)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert _get(catalog, record.id).num_samples == 60
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from mistudio_widgets.catalog import Catalog
+catalog = Catalog(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(25):
+    with catalog.write() as writer:
+        now = writer.get_dataset(sys.argv[2]).num_samples or 0
+        writer.update_dataset(sys.argv[2], num_samples=now + 1)
+"""
+
+
+def test_processes_lose_no_update(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    catalog = Catalog(path)
+    record = _dataset()
+    _insert(catalog, record)
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), record.id],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline().strip() == "ready"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    while any(writer.poll() is None for writer in writers):
+        _get(catalog, record.id)
+        time.sleep(0.05)  # what a reader that follows does
+    for writer in writers:
+        writer.communicate(timeout=60)
+        assert writer.returncode == 0
+    assert _get(catalog, record.id).num_samples == 75
+
+
+def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    Catalog(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "INSERT INTO schema_version VALUES (?, ?)",
+            [len(MIGRATIONS) + 1, datetime(2026, 1, 1)],  # noqa: DTZ001
+        )
+    with pytest.raises(CatalogVersionError, match="Upgrade"):
+        Catalog(path)
+
+
+def test_opening_again_migrates_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    first = Catalog(path)
+    version = first.version()
+    assert Catalog(path).version() == version
+
+
+def test_a_reader_without_a_catalog_sees_nothing(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "none.duckdb", read_only=True)
+    with catalog.read() as reader:
+        assert reader is None
+    assert catalog.version() == (0, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_garbage_is_not_taken_for_a_catalog(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    path.write_bytes(b"this is no database" * 500)
+    with pytest.raises(CatalogError, match="cannot be opened"):
+        Catalog(path)
+
+
+def test_a_forked_child_leaves_the_parents_catalog_alone(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from mistudio_widgets.catalog import Catalog\n"
+        "catalog = Catalog(Path(sys.argv[1]))\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    with Catalog(Path(sys.argv[1])).write() as w: w.count_datasets()\n"
+        "    os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "with catalog.write() as w: w.count_datasets()\n"
+    )
+    path = tmp_path / "catalog.duckdb"
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, str(path)]
+    subprocess.run(command, check=True, timeout=60)

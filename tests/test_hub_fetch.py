@@ -1,0 +1,297 @@
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hub_calls import fetch, files_below, plan
+from hub_fixtures import READER_TOKEN, STRANGER_TOKEN, lines, parquet
+from hub_server import SIGNATURE
+
+from mistudio_widgets.errors import (
+    CorruptFileError,
+    GatedRepoError,
+    HubUnavailableError,
+    InsufficientDiskSpaceError,
+    JobCancelled,
+    StorageError,
+    TokenizerNotFoundError,
+    UnsupportedRepoError,
+)
+from mistudio_widgets.hub import HubFile, HubPlan
+from mistudio_widgets.hub._client import RepoClient
+from mistudio_widgets.hub._faults import Repo
+from mistudio_widgets.hub._fetch import fetch_files
+from mistudio_widgets.progress import Progress
+
+ROOT = Path(__file__).parent.parent
+
+
+# --- fetching
+
+
+def test_fetched_files_are_the_repositorys_own(client, hub, tmp_path):
+    found = plan(client, "acme/stories", config="en")
+    progress = Progress()
+    got = fetch(client, found, tmp_path, progress=progress)
+    assert list(got) == ["train", "test"]
+    assert [p.relative_to(tmp_path).as_posix() for p in got["train"]] == list(found.plan.files[:3])
+    texts = [t for p in got["train"] for t in pq.read_table(p)["text"].to_pylist()]
+    assert texts == [*lines(10), *lines(11), *lines(9)]
+    assert files_below(tmp_path) == sorted(found.plan.files)
+    state = progress.state()
+    assert (state.phase, state.unit) == ("downloading", "bytes")
+    assert state.done == state.total == found.plan.download_bytes
+    assert state.fraction == 1.0
+
+
+def test_small_files_are_verified_by_their_git_hash(client, tmp_path):
+    got = fetch(client, plan(client, "acme/notes"), tmp_path)
+    assert [p.read_bytes() for p in got["train"]] == [b"one\ntwo\n"]
+    assert [p.read_bytes() for p in got["test"]] == [b"three\n"]
+
+
+def test_unusual_file_names_keep_their_names(client, tmp_path):
+    found = plan(client, "acme/odd-names")
+    fetch(client, found, tmp_path)
+    assert files_below(tmp_path) == [
+        "data/train #2?.txt",
+        "data/train part (1) ünï & 50%.txt",
+    ]
+
+
+def test_the_share_of_the_job_is_the_callers(client, tmp_path):
+    progress = Progress()
+    found = plan(client, "acme/notes")
+    client.fetch(found, tmp_path, hf_token=False, progress=progress, share=0.25)
+    assert progress.state().fraction == 0.25
+
+
+def test_the_planned_commit_is_fetched_even_when_the_branch_moved(client, hub, tmp_path):
+    repo = hub.add("dataset", "acme/racing", {"train.txt": b"old\n"})
+    found = plan(client, "acme/racing")
+    repo.commit({"train.txt": b"new\n"})
+    got = fetch(client, found, tmp_path)
+    assert got["train"][0].read_bytes() == b"old\n"
+
+
+def test_a_token_never_reaches_the_second_origin(client, hub, tmp_path):
+    hub.repo("dataset", "acme/private").commit({"train.parquet": parquet(lines(3))})
+    found = plan(client, "acme/private", hf_token=READER_TOKEN)
+    fetch(client, found, tmp_path, hf_token=READER_TOKEN)
+    assert {r.token for r in hub.requests if r.origin == "hub"} == {READER_TOKEN}
+    assert {r.token for r in hub.requests if r.origin == "cdn"} == {None}
+    hub.repo("dataset", "acme/private").commit({"train.txt": b"mine\n"})
+
+
+@pytest.mark.parametrize(
+    "path", ["../evil.txt", "/tmp/evil.txt", "a/../../evil.txt", "a\\evil.txt"]
+)
+def test_a_forged_plan_cannot_write_outside(client, tmp_path, path):
+    found = plan(client, "plain")
+    forged = HubPlan(found.plan, (HubFile(path, "train", 1, None, "0" * 40, "text"),))
+    into = tmp_path / "into"
+    into.mkdir()
+    with pytest.raises(UnsupportedRepoError):
+        fetch(client, forged, into)
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("what", [{"status": 503}, {"drop_after": 0}])
+@pytest.mark.parametrize("repo_id", ["acme/v1.5.dots", "plain"])
+def test_a_broken_transfer_is_tried_again(client, hub, tmp_path, repo_id, what):
+    found = plan(client, repo_id)
+    hub.add_fault(found.files[0].path.rpartition("/")[2], **what)
+    progress = Progress()
+    fetch(client, found, tmp_path, progress=progress)
+    assert files_below(tmp_path) == list(found.plan.files)
+    assert progress.state().done == found.plan.download_bytes
+
+
+def test_bytes_that_come_twice_are_counted_once(client, hub, tmp_path):
+    hub.add("dataset", "acme/long", {"train.txt": b"line\n" * 20_000})
+    found = plan(client, "acme/long")
+    hub.add_fault("train.txt", drop_after=64 * 1024)
+    progress = Progress()
+    fetch(client, found, tmp_path, progress=progress)
+    assert progress.state().done == found.plan.download_bytes == 100_000
+
+
+def test_corruption_of_the_same_length_is_repaired_once(client, hub, tmp_path):
+    hub.add_fault("test-00000-of-00001.parquet", corrupt=True)
+    found = plan(client, "acme/stories", config="en", splits=("test",))
+    (file,) = fetch(client, found, tmp_path)["test"]
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == found.files[0].sha256
+
+
+@pytest.mark.parametrize("repo_id", ["acme/v1.5.dots", "plain"])
+def test_lasting_corruption_names_the_file_and_leaves_nothing(client, hub, tmp_path, repo_id):
+    found = plan(client, repo_id)
+    hub.add_fault(found.files[0].path.rpartition("/")[2], corrupt=True, times=9)
+    with pytest.raises(CorruptFileError) as caught:
+        fetch(client, found, tmp_path)
+    assert caught.value.path == found.plan.files[0]
+    assert files_below(tmp_path) == []
+
+
+def test_a_body_longer_than_listed_is_stopped(client, hub, tmp_path):
+    found = plan(client, "plain")
+    short = HubFile("data.csv", "train", 3, None, "0" * 40, "csv")
+    with pytest.raises(CorruptFileError):
+        fetch(client, HubPlan(found.plan, (short,)), tmp_path)
+    assert files_below(tmp_path) == []
+
+
+def test_a_listed_file_that_is_not_there_is_named(client, tmp_path):
+    found = plan(client, "plain")
+    gone = HubFile("gone.csv", "train", 3, None, "0" * 40, "csv")
+    with pytest.raises(UnsupportedRepoError, match=r"gone\.csv"):
+        fetch(client, HubPlan(found.plan, (gone,)), tmp_path)
+
+
+def test_access_that_was_withdrawn_stops_the_fetch(client, hub, tmp_path):
+    found = plan(client, "acme/gated", hf_token=READER_TOKEN)
+    with pytest.raises(GatedRepoError):
+        fetch(client, found, tmp_path, hf_token=STRANGER_TOKEN)
+    assert files_below(tmp_path) == []
+
+
+def test_cancel_stops_a_slow_transfer_and_leaves_nothing(client, hub, tmp_path):
+    hub.add("dataset", "acme/slow-link", {"train.txt": b"slow\n" * 200_000})
+    found = plan(client, "acme/slow-link")
+    hub.throttle = 200_000
+    progress = Progress()
+    started = threading.Event()
+    advance = progress.advance
+
+    def watched(units: int = 1) -> None:
+        started.set()
+        advance(units)
+
+    progress.advance = watched
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(fetch, client, found, tmp_path, progress=progress)
+        assert started.wait(10)
+        progress.cancel()
+        with pytest.raises(JobCancelled):
+            job.result(2)
+    assert 0 < progress.state().done < found.plan.download_bytes
+    assert files_below(tmp_path) == []
+
+
+def test_cancel_wakes_a_wait_between_tries(client, hub, tmp_path):
+    found = plan(client, "plain")
+    hub.add_fault("data.csv", status=503, times=9)
+    progress = Progress()
+    waiting = threading.Event()
+    wait = progress.wait
+
+    def watched(seconds: float) -> None:
+        waiting.set()
+        wait(seconds)
+
+    progress.wait = watched
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(fetch, client, found, tmp_path, progress=progress)
+        assert waiting.wait(10)
+        progress.cancel()
+        with pytest.raises(JobCancelled):
+            job.result(0.9)
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_error(client, tmp_path):
+    found = plan(client, "acme/odd-names")
+    (tmp_path / "data").write_text("a file where a folder should be")
+    with pytest.raises(StorageError) as caught:
+        fetch(client, found, tmp_path)
+    assert type(caught.value) is StorageError
+    assert caught.value.hint
+
+
+def test_signed_addresses_stay_out_of_errors(client, hub, tmp_path):
+    found = plan(client, "acme/v1.5.dots")
+    hub.add_fault("train.jsonl.gz", drop_after=0, times=99)
+    progress = Progress()
+    progress.wait = lambda _seconds: progress.check()
+    with pytest.raises(HubUnavailableError) as caught:
+        fetch(client, found, tmp_path, progress=progress)
+    chain: BaseException | None = caught.value
+    while chain is not None:
+        assert SIGNATURE not in f"{chain!r} {chain}"
+        chain = chain.__cause__
+
+
+def test_a_tokenizer_comes_with_its_companions_and_without_weights(client):
+    folder = client.fetch_tokenizer("acme/tiny-bpe", hf_token=False)
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+
+
+def test_a_slow_tokenizer_brings_its_own_files(client):
+    folder = client.fetch_tokenizer("acme/slow", hf_token=False)
+    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "merges.txt", "vocab.json"]
+
+
+def test_a_cached_tokenizer_needs_no_network(client, hub):
+    folder = client.fetch_tokenizer("acme/tiny-bpe", hf_token=False)
+    hub.add_fault("acme/tiny-bpe", status=503, times=3)
+    assert client.fetch_tokenizer("acme/tiny-bpe", hf_token=False) == folder
+
+
+def test_an_uncached_tokenizer_without_network_says_so(client, hub):
+    hub.add_fault("acme/never-seen", status=503, times=3)
+    with pytest.raises(HubUnavailableError):
+        client.fetch_tokenizer("acme/never-seen", hf_token=False)
+
+
+@pytest.mark.parametrize("repo_id", ["acme/no-tokenizer", "acme/no-model"])
+def test_what_is_no_tokenizer_is_not_found(client, repo_id):
+    with pytest.raises(TokenizerNotFoundError) as caught:
+        client.fetch_tokenizer(repo_id, hf_token=False)
+    assert repo_id in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_gated_model_names_the_page_that_gives_access(client, hub):
+    with pytest.raises(GatedRepoError, match=f"{hub.url}/acme/gated-model"):
+        client.fetch_tokenizer("acme/gated-model", hf_token=False)
+    assert client.fetch_tokenizer("acme/gated-model", hf_token=READER_TOKEN).is_dir()
+
+
+def test_a_full_disk_says_what_is_needed(client, tmp_path):
+    found = plan(client, "plain")
+    (file,) = found.files
+    # the kernel's own "no space left on device"
+    (tmp_path / f"{file.git_sha1}.part").symlink_to("/dev/full")
+    with pytest.raises(InsufficientDiskSpaceError) as caught:
+        fetch(client, found, tmp_path)
+    assert caught.value.required_bytes == file.size_bytes
+    assert caught.value.available_bytes > 0
+    assert caught.value.hint
+    assert files_below(tmp_path) == []
+
+
+def test_a_full_cache_is_a_storage_error(client, hub, hf_home):
+    hub.add("model", "acme/blocked", {"tokenizer.json": b"{}"})
+    blocked = hf_home / "hub" / "models--acme--blocked"
+    blocked.parent.mkdir(exist_ok=True)
+    blocked.write_text("a file where a folder should be")
+    with pytest.raises(StorageError, match="HuggingFace cache"):
+        client.fetch_tokenizer("acme/blocked", hf_token=False)
+
+
+def test_a_hub_that_went_away_is_tried_again_before_giving_up(client, tmp_path):
+    found = plan(client, "plain")
+    gone = RepoClient(Repo("http://127.0.0.1:9", "dataset", "plain"), False)
+    progress = Progress()
+    waits: list[float] = []
+    progress.wait = waits.append
+    with pytest.raises(HubUnavailableError, match="Cannot reach the hub"):
+        fetch_files(gone, found, tmp_path, progress)
+    assert len(waits) == 3
+    assert sum(waits) < 10
