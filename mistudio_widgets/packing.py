@@ -313,6 +313,11 @@ def count_tokens(ids: Tensor, num_ids: int) -> Tensor:
     return torch.bincount(ids.reshape(-1), minlength=num_ids).cpu()
 
 
+def sum_counts(parts: Sequence[Tensor]) -> Tensor:
+    """Add counts of the same ids up."""
+    return torch.stack(list(parts)).sum(dim=0) if parts else torch.zeros(0, dtype=torch.int64)
+
+
 @dataclass(frozen=True)
 class LengthCounts:
     """How many samples have which length.

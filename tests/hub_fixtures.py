@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub_server import Blob, HubServer
+from hub_repos import Blob
+from hub_server import HubServer
 
 if TYPE_CHECKING:
     from mistudio_widgets.hub import Hub

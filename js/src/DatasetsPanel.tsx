@@ -174,6 +174,11 @@ function DatasetList({ state, send, onOpen, onDelete }: DatasetListProps) {
           />
         ))}
       </div>
+      {total > datasets.length && (
+        <p data-part="list.more" className="mt-4 text-sm text-slate-400">
+          The first {datasets.length} are shown.
+        </p>
+      )}
     </section>
   );
 }

@@ -103,6 +103,12 @@ describe("the panel", () => {
     expect(panel.getAllByRole("heading", { level: 3 })).toHaveLength(2);
   });
 
+  it("says when there are more than it shows", () => {
+    const { panel } = show({ ...goldenState(), total: 51 });
+    expect(panel.getByRole("heading", { name: "Your Datasets (51)" })).toBeTruthy();
+    expect(panel.getByText("The first 2 are shown.")).toBeTruthy();
+  });
+
   it("shows the job that runs before one that waits", () => {
     const [job] = goldenState().jobs;
     if (job === undefined) throw new Error("a job is needed");

@@ -18,6 +18,7 @@ function render({ model, el }: RenderProps): () => void {
 
   const shadow = el.shadowRoot ?? el.attachShadow({ mode: "open" });
   const container = el.ownerDocument.createElement("div");
+  container.className = "panel-container";
   const connection = watchConnection(el.ownerDocument, () => {
     adoptStyles(shadow);
     showDialogsAgain(shadow);

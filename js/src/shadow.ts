@@ -22,7 +22,8 @@ export function adoptStyles(shadow: ShadowRoot): void {
 export function showDialogsAgain(shadow: ShadowRoot): void {
   for (const dialog of shadow.querySelectorAll("dialog")) {
     if (!dialog.open || dialog.matches(":modal")) continue;
-    dialog.close();
+    // close() would tell that somebody closed it
+    dialog.removeAttribute("open");
     dialog.showModal();
   }
 }

@@ -285,11 +285,8 @@ export function Dialog({ labelledBy, onClose, children, role, panelClassName }: 
         event.preventDefault();
         close.current();
       }}
-      // the browser itself closes at a second Escape; when a view is shown again the dialog is
-      // closed and opened at once, which is no wish to close
-      onClose={(event) => {
-        if (!event.currentTarget.open) close.current();
-      }}
+      // the browser itself closes at a second Escape, whatever was said to the first
+      onClose={() => close.current()}
       onPointerDown={(event) => {
         pressed.current = event.target;
       }}

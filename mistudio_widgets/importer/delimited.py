@@ -16,8 +16,9 @@ from .sources import Source
 from .streams import OnRead, SourceStream
 from .text import blank, explain_not_text
 
-# a row must fit into a block; the next size is tried when one does not
-_BLOCK_BYTES: Final = (8 << 20, 64 << 20, 512 << 20)
+# a row must fit into a block; the next size is tried when one does not. pyarrow reads blocks
+# ahead: 130 MB with the first size, 390 MB with the second
+_BLOCK_BYTES: Final = (2 << 20, 8 << 20, 64 << 20, 512 << 20)
 _LINE_LIMIT_BYTES: Final = 1 << 20
 _CONVERSION: Final = re.compile(r"In CSV column #(\d+): .*conversion error to (\w+)")
 _DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
@@ -71,7 +72,7 @@ def read_batches(source: Source, schema: pa.Schema, on_read: OnRead) -> Iterator
             except pa.ArrowInvalid as error:
                 if _is_too_long(error):
                     continue
-                raise _changed(schema, error) or _explained(source, error, on_read) from error
+                raise _changed(source, schema, error, on_read) from error
             if stream.num_quotes % 2:
                 _check_quotes_close(source, on_read)
             return
@@ -95,14 +96,17 @@ def _is_too_long(error: Exception) -> bool:
     return "straddl" in str(error)
 
 
-def _changed(schema: pa.Schema, error: Exception) -> SchemaChanged | None:
+def _changed(source: Source, schema: pa.Schema, error: Exception, on_read: OnRead) -> Exception:
     """Widen the column that a value did not fit, as far as needed: int64, double, string."""
     found = _CONVERSION.search(str(error))
     if not found or found[2] == "string":
-        return None
-    field = schema.field(int(found[1]))
+        return _explained(source, error, on_read)
+    # pyarrow counts the columns of this file; the schema may have another order
+    name = read_schema(source, on_read).names[int(found[1])]
+    index = schema.get_field_index(name)
+    field = schema.field(index)
     wider = pa.float64() if pa.types.is_integer(field.type) else pa.string()
-    return SchemaChanged(schema.set(int(found[1]), field.with_type(wider)))
+    return SchemaChanged(schema.set(index, field.with_type(wider)))
 
 
 def _explained(source: Source, error: Exception, on_read: OnRead) -> MiStudioError:
@@ -112,8 +116,11 @@ def _explained(source: Source, error: Exception, on_read: OnRead) -> MiStudioErr
     found = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
     if found:
         line = _find_row(source, on_read, int(found[1]))
+        if line is None:
+            _check_quotes_close(source, on_read)
         return MalformedFileError(
-            f"{source.shown}, line {line}: {found[2]} fields where the header has {found[1]}.",
+            f"{source.shown}, line {line or '?'}: "
+            f"{found[2]} fields where the header has {found[1]}.",
             path=source.shown,
             line=line,
             hint="Put values that hold the delimiter or a line end between double quotes.",

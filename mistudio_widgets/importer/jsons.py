@@ -23,7 +23,7 @@ from .sources import Source
 from .streams import OnRead, SourceStream
 from .text import blank
 
-_BLOCK_BYTES: Final = (8 << 20, 64 << 20)
+_BLOCK_BYTES: Final = (2 << 20, 8 << 20, 64 << 20)
 # Python objects take about ten times their text
 _SLOW_BATCH_BYTES: Final = 2 << 20
 _FIRST_LINE_BYTES: Final = 64 << 20

@@ -142,11 +142,11 @@ def probe(source: Source, on_read: OnRead) -> str | None:
     if source.kind == "binary":
         return "not text"
     with SourceStream(source, on_read) as stream:
-        head = stream.read(_PROBE_BYTES)
+        while (head := stream.read(_PROBE_BYTES)).isspace():
+            pass
+        num_bytes = stream.num_bytes
     if not head:
-        return "empty"
-    if head.isspace() and len(head) < _PROBE_BYTES:
-        return "only empty lines"
+        return "only empty lines" if num_bytes else "empty"
     if b"\0" in head:
         return "not text"
     try:

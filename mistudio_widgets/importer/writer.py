@@ -163,6 +163,7 @@ class _SplitWriter:
                 self._open = _OpenFile(path, self._schema, self._text_column)
             self._open.write(table)
         del table
+        # the pool keeps what it was given: 164 MB over idle instead of 125 for 1 MB rows
         pa.default_memory_pool().release_unused()
         if self._open.num_bytes >= _FILE_BYTES:
             self._finish_file()

@@ -64,7 +64,10 @@ class _DatasetWork:
     def _stage(self, job: Job) -> Path:
         folder = self._parts.storage.staging_dir(job.id)
         with disk_errors("prepare the data folder"):
-            folder.mkdir(parents=True, exist_ok=True)
+            if folder.exists():
+                remove_tree(folder)
+            for name in ("raw", "fetched"):
+                (folder / name).mkdir(parents=True)
         return folder
 
     def _discard_staging(self, job: Job) -> None:

@@ -6,15 +6,19 @@ documents   the runs of a split in output order, read back in chunks of bounded 
 specials    which special tokens the settings ask for
 assembly    documents to sequences: calls `packing` chunk by chunk
 saving      raw files to ``{split}.pt`` and ``lengths_{split}.npy``
+workers     shards in parallel, and the end of all of them
+summary     `TokenizationResult`: what came out, in numbers
 run         `tokenize_splits`: all of it
+files       files that are whole or not there, arrays that live in files
 
 Memory stays flat whatever the size of the data: every array that grows with it lives in a
 file that is read and written in chunks, or mapped.
 """
 
 from .identity import content_sha256, tokenization_id
-from .run import TokenizationResult, tokenize_splits
+from .run import tokenize_splits
 from .shards import Shard, ShardRun, TextRules, plan_shards, tokenize_shard
+from .summary import TokenizationResult
 
 __all__ = [
     "Shard",

@@ -61,7 +61,9 @@ class SplitResult:
 class _Output:
     """The raw files of one split, and what is counted while they are written."""
 
-    def __init__(self, work_dir: Path, name: str, num_ids: int, stack: contextlib.ExitStack):
+    def __init__(
+        self, work_dir: Path, name: str, num_ids: int, stack: contextlib.ExitStack
+    ) -> None:
         self._work_dir, self._name, self._stack = work_dir, name, stack
         self._files: dict[str, RawFile] = {}
         self._num_ids = num_ids
@@ -215,8 +217,11 @@ def _pack(
         position += affixes.stream_length(len(lengths), len(ids)) + affixes.num_between
         stream = stream if rest is None else torch.cat([rest, stream])
         windows, rest = packing.cut_windows(stream, plan.width, plan.step)
-        for block in windows.split(max(1, BLOCK_TOKENS // settings.max_length)):
-            _write_rows(packing.begin_rows(block, specials.begin), output)
+        num_rows = max(1, BLOCK_TOKENS // settings.max_length)
+        for first in range(0, len(windows), num_rows):
+            rows = packing.begin_rows(windows[first : first + num_rows], specials.begin)
+            output.count(rows)
+            output.append("input_ids", rows)
         num_written += len(windows)
     if num_written < plan.num_sequences:
         assert rest is not None
@@ -230,17 +235,14 @@ def _pack(
     return plan.num_sequences, _packed_accounting(documents, specials, plan), shapes
 
 
-def _write_rows(rows: Tensor, output: _Output) -> None:
-    output.count(rows)
-    output.append("input_ids", rows)
-
-
 def _write_last(
     rest: Tensor, plan: packing.PackedPlan, specials: Specials, output: _Output
 ) -> None:
     row = packing.begin_rows(rest[None], specials.begin)
     output.count(row)
-    output.append("input_ids", torch.nn.functional.pad(row, (0, plan.num_padding), value=specials.fill))
+    output.append(
+        "input_ids", torch.nn.functional.pad(row, (0, plan.num_padding), value=specials.fill)
+    )
 
 
 def _write_packed_mask(
@@ -284,6 +286,27 @@ def sequence_width(
     return text + specials.affixes.num_around
 
 
+def output_bytes(documents: Documents, specials: Specials, settings: TokenizationSettings) -> int:
+    """Return the size of the split's tensors, as far as it can be known before."""
+    if settings.mode == "packed":
+        plan = plan_packed(documents, specials, settings)
+        has_mask = bool(settings.return_attention_mask or plan.num_padding)
+        cells = plan.num_sequences * settings.max_length
+        return cells * (5 if has_mask else 4) + 24 * documents.num_documents
+    around = specials.affixes.num_around
+    num_sequences = cells = 0
+    width = sequence_width(documents, specials, settings)
+    for lengths in documents.lengths():
+        cut = packing.split_documents(
+            torch.from_numpy(lengths), room=specials.room, stride=settings.stride
+        )
+        num_sequences += len(cut.lengths)
+        cells += int(cut.lengths.sum()) + around * len(cut.lengths)
+    if width is not None:
+        cells = num_sequences * width
+    return 5 * cells + 8 * num_sequences + 24 * documents.num_documents
+
+
 def _separate(
     chunks: Iterator[tuple[Tensor, Tensor]],
     documents: Documents,
@@ -312,7 +335,7 @@ def _separate(
     if width is None:
         output.append("offsets", end)
     accounting = _separate_accounting(documents, totals, width)
-    shapes = _separate_shapes(totals, width, settings, output)
+    shapes = _separate_shapes(totals, width, settings)
     return totals["sequences"], accounting, shapes
 
 
@@ -354,10 +377,10 @@ def _separate_accounting(
 
 
 def _separate_shapes(
-    totals: dict[str, int], width: int | None, settings: TokenizationSettings, output: _Output
+    totals: dict[str, int], width: int | None, settings: TokenizationSettings
 ) -> dict[str, tuple[int, ...]]:
     shape = (totals["kept"],) if width is None else (totals["sequences"], width)
-    shapes = {"input_ids": shape}
+    shapes: dict[str, tuple[int, ...]] = {"input_ids": shape}
     if width is None:
         shapes["offsets"] = (totals["sequences"] + 1,)
     is_filled = width is not None and totals["sequences"] * width > totals["kept"]

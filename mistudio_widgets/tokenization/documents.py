@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,7 +111,7 @@ class Documents:
             part = np.array(index[first : first + CHUNK_DOCUMENTS])
             numbers = (np.cumsum(part[:, 0]) - 1) // CHUNK_TOKENS
             bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(part)]
-            for start, stop in zip(bounds, bounds[1:], strict=False):
+            for start, stop in pairwise(bounds):
                 lengths, rows, starts = part[start:stop].T
                 yield DocumentChunk(self._read(starts, lengths), lengths.copy(), rows.copy())
 
@@ -138,9 +139,7 @@ class Documents:
             filled += len(part)
             number += 1
 
-    def _read_scattered(
-        self, starts: _Ints, lengths: _Ints, ids: npt.NDArray[np.int32]
-    ) -> None:
+    def _read_scattered(self, starts: _Ints, lengths: _Ints, ids: npt.NDArray[np.int32]) -> None:
         """Gather documents from wherever they lie, run by run."""
         targets = np.cumsum(lengths) - lengths
         numbers = np.searchsorted(self._run_starts, starts, side="right") - 1

@@ -2,69 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..encoders import EncoderSpec, Tokenizer, open_encoder
+from ..encoders import EncoderSpec, Tokenizer
 from ..errors import InvalidRequestError
 from ..progress import Progress
-from ..records import (
-    Accounting,
-    HistogramBucket,
-    SplitStatistics,
-    TokenFile,
-    TokenizationSettings,
-)
+from ..records import TokenFile, TokenizationSettings
 from .files import TEMPORARY_SUFFIX, disk_full_is_clear, sync_folder
-from .shards import Shard, ShardRun, TextRules, plan_shards, tokenize_shard
+from .shards import Shard, ShardRun, TextRules, plan_shards
+from .summary import TokenizationResult, summarize
+from .workers import tokenize_shards
 
 if TYPE_CHECKING:
     from .assembly import SplitResult
-    from .documents import Documents
-    from .specials import Specials
-
-_MAX_THREADS: Final = 16
-_CHECK_EVERY_S: Final = 0.1
 
 # a split's name becomes a file's name
 _SPLIT_NAME: Final = re.compile(r"\w[\w.\-]*")
 
 
-@dataclass(frozen=True)
-class TokenizationResult:
-    """What a tokenization gave; its names and units are those of `TokenizationRecord`."""
-
-    num_samples: int
-    num_sequences: int
-    num_tokens: int
-    vocab_size: int
-    unique_tokens: int
-    avg_seq_length: float
-    median_seq_length: float
-    min_seq_length: int
-    max_seq_length: int
-    histogram: tuple[HistogramBucket, ...]
-    splits: dict[str, SplitStatistics]
-    special_tokens: dict[str, int]
-    accounting: Accounting
-    text_column_used: str
-    engine: str
-    device: str
-    size_bytes: int
-    elapsed_s: float
-    tokens_per_s: float
-    files: tuple[TokenFile, ...]
-
-
-def tokenize_splits(
+def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     splits: Mapping[str, Sequence[Path]],
     tokenizer: Tokenizer,
     spec: EncoderSpec,
@@ -116,7 +79,8 @@ def tokenize_splits(
           counted, and positions behind what was kept are clipped to it;
         - per_sample: in all sequences' real ids one after another, special ids included.
 
-        ``lengths`` are a sample's kept ids with its special ones, the separator excluded.
+        ``lengths`` are each sample's kept ids, its template's included: in packed mode without
+        separator, begin token and repeats; in per_sample mode those of all its sequences.
 
     Raises
     ------
@@ -131,29 +95,149 @@ def tokenize_splits(
     *Cancellation:* within every batch and chunk; all workers have stopped when it raises, and
     ``work_dir`` holds whole shards only.
     """
-    # torch takes a second to import; workers in other processes do without it
-    from .specials import find_specials
-
     began = time.monotonic()
     chosen = _choose_splits(splits, settings)
-    specials = find_specials(tokenizer, settings)
-    computing_device = _resolve_device(device)
-    rules = TextRules(settings.min_chars, settings.skip_invalid)
+    run = _Run(tokenizer, settings, work_dir, _resolve_device(device), progress)
+    run.check_settings()
     shards = plan_shards(chosen, text_column)
     required_bytes = 3 * sum(shard.num_bytes for shard in shards)
     check_space(required_bytes)
-    work_dir.mkdir(parents=True, exist_ok=True)
-    out_dir.mkdir(parents=True, exist_ok=True)
+    for folder in (work_dir, out_dir):
+        folder.mkdir(parents=True, exist_ok=True)
     _sweep(work_dir)
+    rules = TextRules(settings.min_chars, settings.skip_invalid)
+    num_rows = sum(shard.num_rows for shard in shards)
+    progress.start("tokenizing", total=num_rows, unit="samples", share=0.8)
     with disk_full_is_clear(work_dir, required_bytes):
-        runs = _tokenize(shards, spec, rules, work_dir, executor, progress)
-        documents = _gather(chosen, shards, runs, settings, work_dir)
-        check_space(_output_bytes(documents, specials, settings))
-        results = _assemble(
-            documents, runs_dropped(shards, runs), specials, settings, tokenizer,
-            work_dir, computing_device, progress,
-        )
+        runs = tokenize_shards(shards, spec, rules, work_dir, executor=executor, progress=progress)
+        results = run.assemble(_by_split(chosen, shards, runs), check_space)
         files = _save(results, out_dir, progress)
-    return _summarize(
-        results, files, tokenizer, spec, text_column, computing_device, time.monotonic() - began
+    return summarize(
+        results,
+        files,
+        tokenizer,
+        text_column=text_column,
+        engine=spec.engine,
+        device=run.device,
+        elapsed_s=time.monotonic() - began,
     )
+
+
+def _choose_splits(
+    splits: Mapping[str, Sequence[Path]], settings: TokenizationSettings
+) -> dict[str, Sequence[Path]]:
+    names = tuple(splits) if settings.splits is None else settings.splits
+    for name in names:
+        if name not in splits or not _SPLIT_NAME.fullmatch(name):
+            raise InvalidRequestError(
+                f"splits: there is no split {name!r} to tokenize.",
+                field="splits",
+                hint=f"The dataset has {', '.join(splits)}." if splits else None,
+            )
+    # the dataset's order, whatever the order of the wish
+    return {name: paths for name, paths in splits.items() if name in names}
+
+
+def _resolve_device(device: str) -> str:
+    # torch takes a second to import; workers in other processes do without it
+    from ..packing import resolve_device
+
+    return resolve_device(device)
+
+
+def _sweep(work_dir: Path) -> None:
+    """Remove what a killed run had not finished."""
+    for path in (*work_dir.glob(f"*{TEMPORARY_SUFFIX}"), *work_dir.glob("split-*")):
+        path.unlink(missing_ok=True)
+
+
+def _by_split(
+    splits: Iterable[str], shards: Sequence[Shard], runs: Sequence[ShardRun]
+) -> dict[str, list[ShardRun]]:
+    by_split: dict[str, list[ShardRun]] = {split: [] for split in splits}
+    for shard, run in zip(shards, runs, strict=True):
+        by_split[shard.split].append(run)
+    return by_split
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What stays the same from split to split."""
+
+    tokenizer: Tokenizer
+    settings: TokenizationSettings
+    work_dir: Path
+    device: str
+    progress: Progress
+
+    def check_settings(self) -> None:
+        """Raise before any work where the tokenizer cannot serve the settings."""
+        from .specials import find_specials
+
+        find_specials(self.tokenizer, self.settings)
+
+    def assemble(
+        self, runs: Mapping[str, Sequence[ShardRun]], check_space: Callable[[int], None]
+    ) -> dict[str, SplitResult]:
+        """Bring every split into raw files."""
+        num_documents = sum(run.num_documents for part in runs.values() for run in part)
+        self.progress.start("packing", total=num_documents, unit="samples", share=0.15)
+        results: dict[str, SplitResult] = {}
+        try:
+            for number, (split, part) in enumerate(runs.items()):
+                results[split] = self._assemble_split(f"split-{number}", part, check_space)
+        except BaseException:
+            for result in results.values():
+                result.remove_files()
+            raise
+        return results
+
+    def _assemble_split(
+        self, name: str, runs: Sequence[ShardRun], check_space: Callable[[int], None]
+    ) -> SplitResult:
+        from .assembly import assemble_split, output_bytes
+        from .documents import Documents
+        from .specials import find_specials
+
+        specials = find_specials(self.tokenizer, self.settings)
+        dropped: Counter[str] = Counter()
+        for run in runs:
+            dropped.update(run.dropped)
+        documents = Documents(runs, self.settings.shuffle_seed, self.work_dir, name)
+        try:
+            # once as raw files, once as the result
+            check_space(2 * output_bytes(documents, specials, self.settings))
+            return assemble_split(
+                documents,
+                specials,
+                self.settings,
+                num_ids=self.tokenizer.num_ids,
+                dropped=dict(dropped),
+                work_dir=self.work_dir,
+                name=name,
+                device=self.device,
+                progress=self.progress,
+            )
+        finally:
+            documents.remove_files()
+
+
+def _save(
+    results: Mapping[str, SplitResult], out_dir: Path, progress: Progress
+) -> tuple[TokenFile, ...]:
+    from .saving import save_split
+
+    progress.start("saving", total=2 * len(results), unit="files", share=0.05)
+    files: list[TokenFile] = []
+    try:
+        for split, result in results.items():
+            progress.check()
+            saved = save_split(result, split, out_dir)
+            files.extend(saved)
+            progress.advance(len(saved))
+    except BaseException:
+        for result in results.values():
+            result.remove_files()
+        raise
+    sync_folder(out_dir)
+    return tuple(files)

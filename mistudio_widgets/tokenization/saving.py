@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..encoders import file_sha256
 from ..records import TokenFile
 from .assembly import SplitResult
-from .files import writing
+from .files import file_sha256, writing
 
 _TORCH_TYPES: Final = {
     np.dtype(np.int32): torch.int32,
@@ -58,6 +57,4 @@ def _save_lengths(result: SplitResult, path: Path) -> None:
 
 
 def _describe(path: Path) -> TokenFile:
-    return TokenFile(
-        path=path.name, size_bytes=path.stat().st_size, sha256=file_sha256(path)
-    )
+    return TokenFile(path=path.name, size_bytes=path.stat().st_size, sha256=file_sha256(path))

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,7 +112,14 @@ def plan_shards(
                 groups = (start, stop)
                 shards.append(
                     Shard(
-                        len(shards), split, str(path), column, groups, first_row, num_rows, num_bytes
+                        len(shards),
+                        split,
+                        str(path),
+                        column,
+                        groups,
+                        first_row,
+                        num_rows,
+                        num_bytes,
                     )
                 )
                 first_row += num_rows
@@ -214,7 +222,9 @@ def tokenize_shard(
         if on_batch is not None:
             on_batch(shard.num_rows)
         return finished
-    run = _write_run(shard, open_encoder(spec), rules, folder, on_batch, _key(shard, spec, rules))
+    run = _write_run(
+        shard, open_encoder(spec), rules, folder, on_batch, fingerprint=_key(shard, spec, rules)
+    )
     replace_file(folder / f"{shard.name}.json", json.dumps(asdict(run)).encode())
     return run
 
@@ -245,6 +255,7 @@ def _write_run(
     rules: TextRules,
     folder: Path,
     on_batch: Callable[[int], None] | None,
+    *,
     fingerprint: str,
 ) -> ShardRun:
     dropped: Counter[str] = Counter()
@@ -317,7 +328,7 @@ def _pieces(column: pa.Array) -> Iterator[pa.Array]:
     # a piece ends where its sum of bytes passes a multiple of the bound
     numbers = (np.cumsum(sizes, dtype=np.int64) - 1) // BATCH_BYTES
     bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(column)]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         if stop > start:
             yield column.slice(start, stop - start)
 
