@@ -48,7 +48,7 @@ const options = {
   minify: true,
   legalComments: "none",
   define: { "process.env.NODE_ENV": '"production"' },
-  plugins: [styles, report],
+  plugins: [styles],
   logLevel: "info",
 };
 
@@ -56,5 +56,5 @@ if (process.argv.includes("--watch")) {
   const context = await esbuild.context({ ...options, minify: false, sourcemap: "inline" });
   await context.watch();
 } else {
-  await esbuild.build(options);
+  await esbuild.build({ ...options, plugins: [styles, report] });
 }

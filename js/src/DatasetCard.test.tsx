@@ -1,9 +1,9 @@
 import { render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { expect, it, vi } from "vitest";
-import { RequestError } from "./bridge";
 import { DatasetCard, type DatasetCardProps } from "./DatasetCard";
 import type { DatasetCard as Card } from "./protocol.gen";
+import { RequestError } from "./requests";
 import { deferred } from "./testing/deferred";
 import { aCard, aJob } from "./testing/wire";
 

@@ -80,8 +80,11 @@ interface CardTopProps extends DatasetCardProps {
 function CardTop({ dataset, opens, ...rest }: CardTopProps) {
   const { name, source, repo_id, status } = dataset;
   return (
-    <div data-part="card.top" className="flex items-start justify-between gap-4">
-      <div data-part="card.titleblock" className="min-w-0 flex-1">
+    <div
+      data-part="card.top"
+      className="flex flex-wrap items-start justify-between gap-4 @[480px]:flex-nowrap"
+    >
+      <div data-part="card.titleblock" className="min-w-0 flex-1 basis-full @[480px]:basis-[0%]">
         <h3
           data-part="card.title"
           title={name}

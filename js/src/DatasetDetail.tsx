@@ -2,10 +2,10 @@
 
 import { X } from "lucide-react";
 import { type KeyboardEvent, useEffect, useId, useState } from "react";
-import type { Send } from "./bridge";
 import { formatBytes, plural } from "./format";
 import { OverviewTab } from "./OverviewTab";
 import type { DatasetCard as Card, DatasetRecord, JobSnapshot } from "./protocol.gen";
+import type { Send } from "./requests";
 import { TokenizationTab } from "./TokenizationTab";
 import { classes, Dialog } from "./ui";
 import { describeError, type Failed } from "./useRequest";

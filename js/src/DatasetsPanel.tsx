@@ -2,7 +2,7 @@
 
 import { Lock } from "lucide-react";
 import { useCallback, useMemo, useState } from "react";
-import type { Send, Snapshot } from "./bridge";
+import type { Snapshot } from "./bridge";
 import { DatasetCard } from "./DatasetCard";
 import { DatasetDetail } from "./DatasetDetail";
 import { DeleteDialog } from "./DeleteDialog";
@@ -10,6 +10,7 @@ import { DownloadForm } from "./DownloadForm";
 import { formatBytes } from "./format";
 import { ImportForm } from "./ImportForm";
 import type { JobSnapshot, StorageReport } from "./protocol.gen";
+import type { Send } from "./requests";
 import { type ToastMessage, Toasts } from "./toasts";
 import { classes } from "./ui";
 

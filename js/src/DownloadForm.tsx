@@ -2,7 +2,7 @@
 
 import { Download } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import type { Params, Send } from "./bridge";
+import type { Params, Send } from "./requests";
 import { Button, ErrorBox, Field } from "./ui";
 import { useRequest } from "./useRequest";
 

@@ -2,7 +2,7 @@
 
 import { FolderInput } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import type { Params, Send } from "./bridge";
+import type { Params, Send } from "./requests";
 import { Button, classes, ErrorBox, Field, FieldLabel, INPUT_LOOK } from "./ui";
 import { useRequest } from "./useRequest";
 

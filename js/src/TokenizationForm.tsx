@@ -2,9 +2,9 @@
 
 import { CircleCheckBig } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import type { Send } from "./bridge";
 import { DetailInput, DetailSelect, type Option, Suggestions, Switch, TriSwitch } from "./fields";
 import type { DatasetCard as Card } from "./protocol.gen";
+import type { Send } from "./requests";
 import {
   addsSpecialTokens,
   changed,

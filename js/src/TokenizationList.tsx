@@ -2,7 +2,6 @@
 
 import { Trash2, X } from "lucide-react";
 import { useState } from "react";
-import type { Send } from "./bridge";
 import {
   describeProgress,
   formatBytes,
@@ -12,6 +11,7 @@ import {
   plural,
 } from "./format";
 import type { JobSnapshot, TokenizationRecord } from "./protocol.gen";
+import type { Send } from "./requests";
 import { Badge, Button, ErrorBox, IconButton, ProgressBar } from "./ui";
 import { useRequest } from "./useRequest";
 

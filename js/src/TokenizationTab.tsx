@@ -1,8 +1,8 @@
 /** Tokenizations of one dataset: a new one, and those that are there. */
 
 import { useEffect, useState } from "react";
-import type { Send } from "./bridge";
 import type { DatasetCard as Card, JobSnapshot, TokenizationRecord } from "./protocol.gen";
+import type { Send } from "./requests";
 import { TokenizationForm } from "./TokenizationForm";
 import { TokenizationList } from "./TokenizationList";
 import { ErrorBox } from "./ui";

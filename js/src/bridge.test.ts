@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Bridge, createBridge, RequestError } from "./bridge";
+import { type Bridge, createBridge } from "./bridge";
+import { RequestError } from "./requests";
 import { FakeModel } from "./testing/model";
 import { aCard, golden, goldenNames, goldenState } from "./testing/wire";
 

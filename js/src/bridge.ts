@@ -4,7 +4,8 @@
  */
 
 import { startHeartbeat } from "./heartbeat";
-import type { ErrorInfo, PanelState, Protocol, Results } from "./protocol.gen";
+import type { PanelState, Protocol } from "./protocol.gen";
+import { createRequests, newRequestId, type Send } from "./requests";
 
 /** What we use of anywidget's model. */
 export interface Model {
@@ -14,33 +15,7 @@ export interface Model {
   send(content: unknown): unknown;
 }
 
-export type Kind = keyof Results;
 export type KernelEvent = Protocol["event"];
-/** The parameters of a request, without the two fields that the bridge adds. */
-export type Params<K extends Kind> = Omit<
-  Extract<Protocol["request"], { kind: K }>,
-  "kind" | "request_id"
->;
-export type Send = <K extends Kind>(
-  kind: K,
-  params: Params<K>,
-  options?: { signal?: AbortSignal },
-) => Promise<Results[K]>;
-
-/** A request that was not done, with what would work. */
-export class RequestError extends Error {
-  readonly code: string;
-  readonly hint: string | null;
-  readonly field: string | null;
-
-  constructor({ code, message, hint, field }: ErrorInfo) {
-    super(message);
-    this.name = "RequestError";
-    this.code = code;
-    this.hint = hint;
-    this.field = field;
-  }
-}
 
 /** The traits, and whether the kernel answers. */
 export interface Snapshot extends PanelState {
@@ -57,33 +32,19 @@ export interface Bridge {
 }
 
 const TRAITS = ["datasets", "total", "jobs", "storage", "read_only", "version"] as const;
-const REQUEST_TIMEOUT_S = 60;
-
-interface Pending {
-  resolve(result: never): void;
-  reject(error: unknown): void;
-}
 
 export function createBridge(model: Model): Bridge {
   const listeners = new Set<() => void>();
   const eventListeners = new Set<(event: KernelEvent) => void>();
-  const pending = new Map<string, Pending>();
   let snapshot: Snapshot = { ...readTraits(model, null), connected: true };
 
   const update = (next: Snapshot) => {
     snapshot = next;
     for (const listener of listeners) listener();
   };
-  const post = (kind: Kind, request_id: string, params: object) => {
-    // a closed comm throws or rejects; either way no answer comes, and that is what counts
-    try {
-      Promise.resolve(model.send({ kind, request_id, ...params })).catch(() => undefined);
-    } catch {
-      return;
-    }
-  };
+  const requests = createRequests((message) => post(model, message));
   const heartbeat = startHeartbeat(
-    () => post("ping", newRequestId(), {}),
+    () => post(model, { kind: "ping", request_id: newRequestId() }),
     (connected) => update({ ...snapshot, connected }),
   );
 
@@ -97,35 +58,9 @@ export function createBridge(model: Model): Bridge {
     if (typeof content["event"] === "string") {
       for (const listener of eventListeners) listener(content as unknown as KernelEvent);
     } else if (typeof content["request_id"] === "string") {
-      settle(pending.get(content["request_id"]), content);
+      requests.settle(content["request_id"], content);
     }
   };
-
-  const request: Send = (kind, params, { signal } = {}) =>
-    new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      const request_id = newRequestId();
-      const abort = () => entry.reject(signal?.reason);
-      const timer = setTimeout(() => entry.reject(timeoutError()), REQUEST_TIMEOUT_S * 1000);
-      const forget = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
-        pending.delete(request_id);
-      };
-      const entry: Pending = {
-        resolve: (result) => {
-          forget();
-          resolve(result);
-        },
-        reject: (error) => {
-          forget();
-          reject(error);
-        },
-      };
-      signal?.addEventListener("abort", abort);
-      pending.set(request_id, entry);
-      post(kind, request_id, params);
-    });
 
   for (const name of TRAITS) model.on(`change:${name}`, onTraits);
   model.on("msg:custom", onMessage);
@@ -134,21 +69,23 @@ export function createBridge(model: Model): Bridge {
     snapshot: () => snapshot,
     subscribe: (callback) => addTo(listeners, callback),
     onEvent: (callback) => addTo(eventListeners, callback),
-    request,
+    request: requests.request,
     close() {
       heartbeat.stop();
       for (const name of TRAITS) model.off(`change:${name}`, onTraits);
       model.off("msg:custom", onMessage);
-      for (const entry of pending.values()) entry.reject(closedError());
+      requests.close();
     },
   };
 }
 
-// every view of a model gets every reply: those that nobody here waits for belong to another view
-function settle(entry: Pending | undefined, reply: Record<string, unknown>) {
-  if (entry === undefined) return;
-  if (reply["ok"] === true) entry.resolve(reply["result"] as never);
-  else entry.reject(new RequestError(reply["error"] as ErrorInfo));
+// a closed comm throws or rejects; either way no answer comes, and that is what counts
+function post(model: Model, message: object) {
+  try {
+    Promise.resolve(model.send(message)).catch(() => undefined);
+  } catch {
+    return;
+  }
 }
 
 function readTraits(model: Model, old: PanelState | null): PanelState {
@@ -173,29 +110,6 @@ function keepEqual<Item extends { id: string }>(old: Item[] | undefined, fresh: 
     return known !== undefined && JSON.stringify(known) === JSON.stringify(item) ? known : item;
   });
   return kept.length === old.length && kept.every((item, at) => item === old[at]) ? old : kept;
-}
-
-function newRequestId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function timeoutError(): RequestError {
-  return new RequestError({
-    code: "timeout",
-    message: `The kernel did not answer within ${REQUEST_TIMEOUT_S} seconds.`,
-    hint: "It may be busy with a cell, or gone. What it was asked to do may still happen.",
-    field: null,
-  });
-}
-
-function closedError(): RequestError {
-  return new RequestError({
-    code: "closed",
-    message: "The panel was closed before the kernel answered.",
-    hint: null,
-    field: null,
-  });
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,9 +1,9 @@
 import { render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it, vi } from "vitest";
-import { RequestError } from "./bridge";
 import { checkRepoId, DownloadForm, normalizeRepoId } from "./DownloadForm";
 import { ImportForm } from "./ImportForm";
+import { RequestError } from "./requests";
 import { deferred } from "./testing/deferred";
 
 const refusal = new RequestError({

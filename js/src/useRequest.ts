@@ -1,7 +1,7 @@
 /** One request that a person started: whether it is under way, and how it failed. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { RequestError } from "./bridge";
+import { RequestError } from "./requests";
 
 export interface Failed {
   message: string;

@@ -130,12 +130,18 @@ def _open(file: Path) -> tokenizers.Tokenizer:
         raise TokenizationError(
             f"{shown_path(file)} is not a tokenizer: {_why_not(file, error)}.", hint=_VALID
         ) from error
-    if backend.get_vocab_size(with_added_tokens=True) == 0:
+    if not has_words(backend):
         raise TokenizationError(
-            f"{shown_path(file)} is a tokenizer without a single token.",
+            f"{shown_path(file)} is a tokenizer without a single token for text.",
             hint="Train it first, or choose another one.",
         )
     return backend
+
+
+def has_words(backend: tokenizers.Tokenizer) -> bool:
+    """Tell whether there is any token but special ones."""
+    special = [token for token in backend.get_added_tokens_decoder().values() if token.special]
+    return backend.get_vocab_size(with_added_tokens=True) > len(special)
 
 
 def _why_not(file: Path, error: Exception) -> str:
@@ -226,7 +232,9 @@ def _save_converted(folder: Path, staging: Path) -> None:
             f"make one from its files: {_first_line(error)}",
             hint=_VALID,
         ) from error
-    if not (staging / "tokenizer.json").is_file():
+    file = staging / "tokenizer.json"
+    # without its vocabulary file transformers makes an empty tokenizer and says nothing
+    if not file.is_file() or not has_words(open_backend(str(file))):
         raise TokenizerNotFoundError(
             f"The folder {shown_path(folder)} has no tokenizer.json, and its tokenizer "
             f"({type(loaded).__name__}) cannot be converted to one.",

@@ -32,6 +32,9 @@ _YOUNG_LETTERS: Final = (
 
 _CONTRACTIONS: Final = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'LL", "\u2019s", "'x")
 
+# letters of many scripts, each before every contraction: where engines were found to differ
+_LETTERS: Final = "aZéßñøłž\u0131ЖяΩω中あ한אعहไ\u0301\u00aaǅ\u1c8a\U0001d400"
+
 _SENTENCES: Final = (
     "",
     " ",
@@ -132,6 +135,11 @@ def probe_texts(special_tokens: tuple[str, ...] = ()) -> list[str]:
     return [
         *_SENTENCES,
         *_class_texts(),
+        *(
+            f"x{letter}{ending} {letter}{ending}y"
+            for letter in _LETTERS
+            for ending in _CONTRACTIONS
+        ),
         *_run_texts(),
         *_special_texts(special_tokens),
         _long_text(),

@@ -132,7 +132,7 @@ class Tokenizer:
 
     def text_of(self, token_id: int) -> str | None:
         """Return the token as the vocabulary writes it, None for an id that it does not have."""
-        return self.backend.id_to_token(token_id)
+        return self.backend.id_to_token(token_id) if 0 <= token_id < self.num_ids else None
 
     def decode(self, ids: Sequence[int]) -> str:
         """Turn ids back into text, special tokens included."""
@@ -169,7 +169,7 @@ class Tokenizer:
         return found
 
     def _checked_id(self, token_id: int, field: str) -> int:
-        if isinstance(token_id, bool) or token_id < 0 or self.text_of(token_id) is None:
+        if isinstance(token_id, bool) or self.text_of(token_id) is None:
             raise InvalidRequestError(
                 f"{field}: {token_id} is not an id of the tokenizer {self.name}, "
                 f"which has {self.vocab_size} tokens.",

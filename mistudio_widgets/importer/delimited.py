@@ -14,7 +14,7 @@ from ..errors import MalformedFileError, MiStudioError
 from .schema import SchemaChanged, check_unique_columns
 from .sources import Source
 from .streams import OnRead, SourceStream
-from .text import blank, explain_not_text
+from .text import blank, explain_not_text, no_rows
 
 # a row must fit into a block; the next size is tried when one does not. pyarrow reads blocks
 # ahead: 130 MB with the first size, 390 MB with the second
@@ -140,15 +140,6 @@ def _explained(source: Source, error: Exception, on_read: OnRead) -> MiStudioErr
 
 def _reason(error: Exception) -> str:
     return str(error).splitlines()[0].removeprefix("CSV parse error: ").rstrip(".")
-
-
-def no_rows(source: Source) -> MalformedFileError:
-    """Say that a table has columns but nothing in them."""
-    return MalformedFileError(
-        f"{source.shown} has no rows.",
-        path=source.shown,
-        hint="Give a table with at least one row, or leave this one out.",
-    )
 
 
 def _row_too_long(source: Source, on_read: OnRead) -> MalformedFileError:

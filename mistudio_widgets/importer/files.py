@@ -26,7 +26,7 @@ from .schema import (
 )
 from .sources import Source, check_split_name, find_sources, printable
 from .streams import ByteMeter, OnRead
-from .text import TEXT_SCHEMA, NotText, blank, explain_not_text, probe, read_text
+from .text import TEXT_SCHEMA, NotText, blank, explain_not_text, no_rows, probe, read_text
 from .writer import DatasetWriter
 
 _UNFIT: Final = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError)
@@ -154,7 +154,7 @@ def _attempt(job: _Import, meter: ByteMeter, writer: DatasetWriter) -> tuple[Imp
             meter.end(source)
         _check_readable(job)
         if not num_rows:
-            raise delimited.no_rows(job.kept[0])
+            raise no_rows(job.kept[0])
         files = writer.close(job.progress)
         is_done = True
         return files
@@ -168,6 +168,7 @@ def _convert(job: _Import, source: Source, on_read: OnRead, writer: DatasetWrite
     num_rows = 0
     try:
         for batch in _batches(job, source, on_read):
+            job.progress.check()
             writer.add(source.split, batch)
             num_rows += batch.num_rows
     except NotText as error:

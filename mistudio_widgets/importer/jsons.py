@@ -14,20 +14,24 @@ from typing import Any, Final
 import ijson
 import pyarrow as pa
 import pyarrow.json as pajson
-from ijson.common import JSONError
+from ijson.common import JSONError, ObjectBuilder
 from ijson.utils import sendable_list
 
 from ..errors import MalformedFileError
 from .schema import SchemaChanged, as_text, check_unique_columns, unify
 from .sources import Source
 from .streams import OnRead, SourceStream
-from .text import blank
+from .text import blank, no_rows
 
 _BLOCK_BYTES: Final = (2 << 20, 8 << 20, 64 << 20)
 # Python objects take about ten times their text
 _SLOW_BATCH_BYTES: Final = 2 << 20
 _FIRST_LINE_BYTES: Final = 64 << 20
 _FOREIGN: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError)
+_DEPTH_LIMIT: Final = 200
+_DEPTH_CHANGES: Final = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
+# ijson ships no types
+_OBJECT: Final[Any] = ObjectBuilder
 
 Row = dict[str, Any]
 
@@ -40,7 +44,9 @@ def read_schema(source: Source, on_read: OnRead) -> pa.Schema:
             check_unique_columns(schema, source.shown)
             return schema
     first = next(_slow_batches(source, None, on_read), None)
-    return pa.schema([]) if first is None else first.schema
+    if first is None:
+        raise no_rows(source)
+    return first.schema
 
 
 def read_batches(source: Source, schema: pa.Schema, on_read: OnRead) -> Iterator[pa.RecordBatch]:
@@ -191,14 +197,34 @@ def _line_rows(source: Source, stream: SourceStream) -> Iterator[Row]:
 
 def _value_rows(source: Source, stream: SourceStream, on_read: OnRead) -> Iterator[Row]:
     is_array = _layout(source, on_read) == "array"
-    values = ijson.items(
-        stream, "item" if is_array else "", multiple_values=not is_array, use_float=False
-    )
+    values = _values(source, stream, is_array=is_array)
     try:
         for value in values:
             yield _checked(source, _floats(value), None)
     except (JSONError, UnicodeDecodeError) as error:
         raise _locate(source, error, on_read, is_array=is_array) from error
+
+
+def _values(source: Source, stream: SourceStream, *, is_array: bool) -> Iterator[Any]:
+    """Build the values of the file or of its array, one at a time.
+
+    ``ijson.items`` would do, but writes the path of every value: 100,000 open brackets take 20 GB.
+    """
+    base = int(is_array)
+    depth = 0
+    builder = _OBJECT()
+    for event, value in ijson.basic_parse(stream, multiple_values=not is_array):
+        change = _DEPTH_CHANGES.get(event, 0)
+        if depth + min(change, 0) < base:
+            depth += change
+            continue
+        builder.event(event, value)
+        depth += change
+        if depth > _DEPTH_LIMIT:
+            raise _broken(source, None, f"nested deeper than {_DEPTH_LIMIT} levels")
+        if depth == base:
+            yield builder.value
+            builder = _OBJECT()
 
 
 def _floats(value: Any) -> Any:

@@ -94,6 +94,7 @@ class SourceStream(io.RawIOBase):
         self.num_bytes = 0
         self.num_quotes = 0
         self._source = source
+        self._on_read = on_read
         self._count_quotes = count_quotes
         try:
             self._raw = _CountedFile(source, on_read)
@@ -152,6 +153,8 @@ class SourceStream(io.RawIOBase):
         return self._pull(size)
 
     def _pull(self, size: int) -> bytes:
+        # a MiB on disk may be a GiB when decompressed
+        self._on_read(0)
         try:
             return bytes(self._inner.read(size))
         except MiStudioError:

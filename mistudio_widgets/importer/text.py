@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -17,6 +17,8 @@ TEXT_SCHEMA: Final = pa.schema([("text", pa.string()), ("path", pa.string())])
 # an Arrow string array holds 2 GiB
 _SAMPLE_LIMIT_BYTES: Final = 2**31 - 2**20
 _PROBE_BYTES: Final = 64 << 10
+
+Text = bytes | bytearray
 
 
 class NotText(Exception):  # noqa: N818 -- a signal: the caller skips the file or fails
@@ -66,7 +68,7 @@ class _Chunks:
                 raise NotText
             yield chunk
 
-    def join(self, parts: list[bytes]) -> bytes:
+    def join(self, parts: Sequence[Text]) -> Text:
         if sum(map(len, parts)) > _SAMPLE_LIMIT_BYTES:
             raise MalformedFileError(
                 f"{self._source.shown} has a sample of more than 2 GiB.",
@@ -76,9 +78,9 @@ class _Chunks:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _all_lines(chunks: _Chunks) -> Iterator[list[bytes]]:
+def _all_lines(chunks: _Chunks) -> Iterator[list[Text]]:
     r"""Yield the lines of each chunk without ``\n``; a long line waits until it is complete."""
-    held: list[bytes] = []
+    held: list[Text] = []
     held_bytes = 0
     for chunk in chunks:
         first, *rest = chunk.split(b"\n")
@@ -94,15 +96,15 @@ def _all_lines(chunks: _Chunks) -> Iterator[list[bytes]]:
         yield [chunks.join(held)]
 
 
-def _lines(chunks: _Chunks) -> Iterator[list[bytes]]:
+def _lines(chunks: _Chunks) -> Iterator[list[Text]]:
     for lines in _all_lines(chunks):
         yield [line.removesuffix(b"\r") for line in lines if line and not line.isspace()]
 
 
-def _paragraphs(chunks: _Chunks) -> Iterator[list[bytes]]:
-    open_lines: list[bytes] = []
+def _paragraphs(chunks: _Chunks) -> Iterator[list[Text]]:
+    open_lines: list[Text] = []
     for lines in _all_lines(chunks):
-        complete: list[bytes] = []
+        complete: list[Text] = []
         for line in lines:
             if line and not line.isspace():
                 open_lines.append(line)
@@ -114,27 +116,32 @@ def _paragraphs(chunks: _Chunks) -> Iterator[list[bytes]]:
         yield [chunks.join([b"\n".join(open_lines).removesuffix(b"\r")])]
 
 
-def _documents(chunks: _Chunks) -> Iterator[list[bytes]]:
-    parts: list[bytes] = []
-    num_bytes = 0
+def _documents(chunks: _Chunks) -> Iterator[list[Text]]:
+    # grows in place: a list of parts and their join would hold a huge document twice
+    document = bytearray()
     for chunk in chunks:
-        parts.append(chunk)
-        num_bytes += len(chunk)
-        if num_bytes > _SAMPLE_LIMIT_BYTES:
+        document += chunk
+        if len(document) > _SAMPLE_LIMIT_BYTES:
             break
-    if parts:
-        document = chunks.join(parts)
-        yield [] if document.isspace() else [document]
+    if document and not document.isspace():
+        yield [chunks.join([document])]
 
 
-def _batch(texts: list[bytes], name: str) -> pa.RecordBatch:
+def _batch(texts: list[Text], name: str) -> pa.RecordBatch:
     try:
-        column = pa.array(texts, pa.binary()).cast(pa.string())
+        column = _one(texts[0]) if len(texts) == 1 else pa.array(texts, pa.binary())
+        column = column.cast(pa.string())
     except pa.ArrowInvalid as error:
         raise NotText from error
     return pa.RecordBatch.from_arrays(
         [column, pa.repeat(pa.scalar(name), len(texts))], schema=TEXT_SCHEMA
     )
+
+
+def _one(text: Text) -> pa.Array:
+    """Make an array of one value without copying it: it may be a huge document."""
+    offsets = pa.array([0, len(text)], pa.int32()).buffers()[1]
+    return pa.BinaryArray.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(text)])
 
 
 def probe(source: Source, on_read: OnRead) -> str | None:
@@ -223,4 +230,13 @@ def blank(source: Source, *, num_bytes: int) -> MalformedFileError:
         f"{source.shown} {what}.",
         path=source.shown,
         hint="Give a file with text in it, or leave this one out.",
+    )
+
+
+def no_rows(source: Source) -> MalformedFileError:
+    """Say that a table has columns but nothing in them."""
+    return MalformedFileError(
+        f"{source.shown} has no rows.",
+        path=source.shown,
+        hint="Give a table with at least one row, or leave this one out.",
     )

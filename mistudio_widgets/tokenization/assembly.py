@@ -20,7 +20,7 @@ from .documents import DocumentChunk, Documents
 from .files import RawFile
 from .specials import Specials
 
-BLOCK_TOKENS: Final = 4_000_000
+BLOCK_TOKENS: Final = 2_000_000
 """Ids of the result that are held at once."""
 
 _DTYPES: Final = {

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from .files import RawFile, map_array
 from .shards import ShardRun
 
-CHUNK_TOKENS: Final = 2_000_000
+CHUNK_TOKENS: Final = 1_000_000
 CHUNK_DOCUMENTS: Final = 250_000
 
 _Ints = npt.NDArray[np.int64]

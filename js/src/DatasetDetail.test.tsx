@@ -1,0 +1,273 @@
+import { render, screen, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { describe, expect, it, vi } from "vitest";
+import { DatasetDetail, type DatasetDetailProps } from "./DatasetDetail";
+import type { TokenizationRecord } from "./protocol.gen";
+import { RequestError } from "./requests";
+import { aCard, aJob, aTokenization, goldenRecord } from "./testing/wire";
+
+const refusal = new RequestError({ code: "x", message: "Refused.", hint: "Wait.", field: null });
+
+describe("DatasetDetail", () => {
+  const show = (change: Partial<DatasetDetailProps> = {}, records = [aTokenization()]) => {
+    const send = vi.fn(async (kind: string, _params: unknown, _options?: unknown) => {
+      if (kind === "get_dataset") return goldenRecord();
+      if (kind === "list_tokenizations") return records;
+      return { freed_bytes: 1 };
+    });
+    const props: DatasetDetailProps = {
+      dataset: aCard(),
+      jobs: [],
+      readOnly: false,
+      disabled: false,
+      knownTokenizers: ["~/tok/tokenizer.json"],
+      send: send as never,
+      onClose: vi.fn(),
+      ...change,
+    };
+    const { rerender } = render(<DatasetDetail {...props} />);
+    const asked = (kind: string) => send.mock.calls.filter((call) => call[0] === kind);
+    return { props, send, asked, rerender };
+  };
+  const openTokenization = async () => {
+    await userEvent.click(screen.getByRole("tab", { name: "tokenization" }));
+  };
+
+  it("shows the record", async () => {
+    const { props } = show();
+    expect(await screen.findByText("Short stories with small words.")).toBeTruthy();
+    expect(screen.getByRole("dialog", { name: "TinyStories" })).toBeTruthy();
+    expect(screen.getByText("957.86 MB • 2,141,709 samples")).toBeTruthy();
+    expect(screen.getByText("221.3")).toBeTruthy();
+    expect(screen.getByText("50,257")).toBeTruthy();
+    expect(screen.getByText("train: 2,119,719 samples, validation: 21,990 samples")).toBeTruthy();
+    expect(screen.getByText("text: string")).toBeTruthy();
+    await userEvent.click(screen.getByRole("button", { name: "Close" }));
+    expect(props.onClose).toHaveBeenCalledOnce();
+  });
+
+  it("writes a dash for what is not known, and explains an error", () => {
+    show({
+      dataset: aCard({
+        status: "error",
+        error_message: "It broke.",
+        hint: "Retry.",
+        num_samples: null,
+        size_bytes: null,
+      }),
+      send: (() => new Promise(() => undefined)) as never,
+    });
+    expect(screen.getByText("It broke.")).toBeTruthy();
+    expect(screen.getAllByText("–").length).toBeGreaterThanOrEqual(5);
+  });
+
+  it("names the files that were skipped", async () => {
+    const record = goldenRecord();
+    const download = {
+      ...record.metadata.download,
+      num_skipped_files: 3,
+      skipped_files: ["a.bin"],
+    };
+    const metadata = { ...record.metadata, download } as typeof record.metadata;
+    show({ send: (async () => ({ ...record, metadata })) as never });
+    expect(await screen.findByText("a.bin, 2 more")).toBeTruthy();
+  });
+
+  it("asks again when the dataset changed, and says when it cannot be read", async () => {
+    const { props, asked, rerender } = show();
+    await screen.findByText("Short stories with small words.");
+    rerender(<DatasetDetail {...props} dataset={aCard({ updated_at: "2026-11-24T00:00:00Z" })} />);
+    expect(asked("get_dataset")).toHaveLength(2);
+    const failing = (() => Promise.reject(refusal)) as never;
+    rerender(<DatasetDetail {...props} send={failing} />);
+    expect(await screen.findByText("Refused.")).toBeTruthy();
+  });
+
+  it("moves between the tabs by arrow keys", async () => {
+    show();
+    screen.getByRole("tab", { name: "overview" }).focus();
+    await userEvent.keyboard("{ArrowRight}");
+    expect(screen.getByRole("tab", { name: "tokenization" }).getAttribute("aria-selected")).toBe(
+      "true",
+    );
+    expect(screen.getByRole("tabpanel", { name: "tokenization" })).toBeTruthy();
+    await userEvent.keyboard("{ArrowRight}x");
+    expect(document.activeElement).toBe(screen.getByRole("tab", { name: "overview" }));
+  });
+
+  it("starts a tokenization with the settings of the form", async () => {
+    const { asked } = show();
+    await openTokenization();
+    expect(screen.getByLabelText<HTMLInputElement>("Tokenizer").value).toBe("~/tok/tokenizer.json");
+    const type = async (label: string, text: string) => {
+      await userEvent.clear(screen.getByLabelText(label));
+      await userEvent.type(screen.getByLabelText(label), text);
+    };
+    await type("Tokenizer", "gpt2");
+    await type("Max Sequence Length", "128");
+    await userEvent.selectOptions(screen.getByLabelText("Mode"), "per_sample");
+    await userEvent.selectOptions(screen.getByLabelText("Padding Strategy"), "longest");
+    await userEvent.selectOptions(screen.getByLabelText("Truncation Strategy"), "longest_first");
+    await type("Stride", "8");
+    await type("Begin Token", "eos");
+    await type("Shuffle Seed", "1");
+    await type("Text Column", "text");
+    await type("Minimum Characters", "2");
+    await userEvent.click(screen.getByRole("button", { name: "Toggle add special tokens off" }));
+    await userEvent.click(screen.getByRole("button", { name: "Toggle skip invalid samples on" }));
+    await userEvent.click(screen.getByRole("button", { name: "Apply & Tokenize Dataset" }));
+    expect(asked("tokenize")).toEqual([
+      [
+        "tokenize",
+        {
+          dataset_id: aCard().id,
+          settings: {
+            tokenizer: "gpt2",
+            mode: "per_sample",
+            max_length: 128,
+            stride: 8,
+            padding: "longest",
+            add_special_tokens: false,
+            begin_sequence_token: "eos",
+            shuffle_seed: 1,
+            text_column: "text",
+            min_chars: 2,
+            skip_invalid: true,
+          },
+        },
+      ],
+    ]);
+    expect(await screen.findByText(/^Started\./)).toBeTruthy();
+  });
+
+  it("offers only what can take effect", async () => {
+    show();
+    await openTokenization();
+    const disabled = (label: string) => screen.getByLabelText<HTMLInputElement>(label).disabled;
+    expect(["Padding Strategy", "Truncation Strategy", "Separator"].map(disabled)).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    await userEvent.type(screen.getByLabelText("Separator"), "x");
+    await userEvent.click(screen.getByRole("button", { name: "Toggle drop tail on" }));
+    await userEvent.selectOptions(screen.getByLabelText("Mode"), "per_sample");
+    expect(["Padding Strategy", "Truncation Strategy", "Separator"].map(disabled)).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect(screen.getByRole<HTMLButtonElement>("button", { name: /drop tail/ }).disabled).toBe(
+      true,
+    );
+    await userEvent.selectOptions(screen.getByLabelText("Padding Strategy"), "max_length");
+    await userEvent.selectOptions(screen.getByLabelText("Truncation Strategy"), "do_not_truncate");
+    expect(screen.getByLabelText<HTMLSelectElement>("Padding Strategy").value).toBe("longest");
+    expect(screen.queryByText("Max Length (pad to max_length)")).toBeNull();
+    expect(disabled("Stride")).toBe(true);
+    expect(screen.getByRole<HTMLButtonElement>("button", { name: /attention mask/ }).disabled).toBe(
+      true,
+    );
+  });
+
+  it("lets a switch go back to automatic", async () => {
+    const { asked } = show();
+    await openTokenization();
+    const mask = () => screen.getByRole("button", { name: /return attention mask/ });
+    expect(screen.getByText("Automatic: written when anything was filled")).toBeTruthy();
+    await userEvent.click(mask());
+    expect(screen.getByText(/^Never written/)).toBeTruthy();
+    await userEvent.click(mask());
+    expect(screen.getByText(/^Always written/)).toBeTruthy();
+    await userEvent.click(screen.getByRole("button", { name: "Automatic" }));
+    await userEvent.click(screen.getByRole("button", { name: "Apply & Tokenize Dataset" }));
+    expect(asked("tokenize")[0]?.[1]).toMatchObject({ settings: { max_length: 512 } });
+    expect(JSON.stringify(asked("tokenize"))).not.toContain("attention");
+  });
+
+  it("sends nothing that is invalid, and says what is", async () => {
+    const { asked } = show();
+    await openTokenization();
+    await userEvent.clear(screen.getByLabelText("Max Sequence Length"));
+    expect(screen.getByText("Must be a whole number")).toBeTruthy();
+    const apply = screen.getByRole<HTMLButtonElement>("button", { name: /^Apply/ });
+    expect(apply.disabled).toBe(true);
+    await userEvent.type(screen.getByLabelText("Tokenizer"), "{Enter}");
+    expect(asked("tokenize")).toEqual([]);
+  });
+
+  it("shows why a tokenization was refused", async () => {
+    const send = async (kind: string) => {
+      if (kind === "tokenize") throw refusal;
+      return kind === "get_dataset" ? goldenRecord() : [];
+    };
+    show({ send: send as never });
+    await openTokenization();
+    expect(await screen.findByText("Not tokenized yet")).toBeTruthy();
+    await userEvent.click(screen.getByRole("button", { name: /^Apply/ }));
+    expect(await screen.findByText("Refused.")).toBeTruthy();
+    expect(screen.queryByText(/^Started/)).toBeNull();
+  });
+
+  it("lists tokenizations with their figures, and deletes one after asking", async () => {
+    const { asked } = show();
+    await openTokenization();
+    const item = await screen.findByRole("listitem");
+    for (const text of ["gpt2", "2,000", "812", "50,257", "8.23 KB", "1s"]) {
+      expect(within(item).getByText(text)).toBeTruthy();
+    }
+    expect(item.textContent).toContain("1,024 tokens per sequence • stride 16");
+    await userEvent.click(within(item).getByRole("button", { name: "Delete tokenization" }));
+    await userEvent.click(within(item).getByRole("button", { name: "Keep" }));
+    expect(asked("delete_tokenization")).toEqual([]);
+    await userEvent.click(within(item).getByRole("button", { name: "Delete tokenization" }));
+    await userEvent.click(within(item).getByRole("button", { name: "Delete" }));
+    expect(asked("delete_tokenization")[0]?.[1]).toEqual({ tokenization_id: aTokenization().id });
+  });
+
+  it("shows a tokenization that runs, with its progress, and cancels it", async () => {
+    const running: TokenizationRecord[] = [aTokenization({ status: "tokenizing" })];
+    const { asked } = show({ jobs: [aJob()], dataset: aCard({ status: "tokenizing" }) }, running);
+    await openTokenization();
+    expect(await screen.findByRole("progressbar")).toBeTruthy();
+    await userEvent.click(screen.getByRole("button", { name: "Cancel tokenization" }));
+    expect(asked("cancel")[0]?.[1]).toEqual({ job_id: aJob().id });
+  });
+
+  it("shows why a tokenization failed", async () => {
+    show({}, [
+      aTokenization({ status: "error", error_message: "No tokenizer.", hint: "Check it." }),
+    ]);
+    await openTokenization();
+    expect(await screen.findByText("No tokenizer.")).toBeTruthy();
+    expect(screen.getByText("Check it.")).toBeTruthy();
+  });
+
+  it("asks for the list again when the card's tokenizations changed", async () => {
+    const { props, asked, rerender } = show();
+    await openTokenization();
+    await screen.findByRole("listitem");
+    rerender(<DatasetDetail {...props} dataset={aCard({ tokenizations: [] })} />);
+    expect(asked("list_tokenizations")).toHaveLength(2);
+    const failing = (() => Promise.reject(refusal)) as never;
+    rerender(<DatasetDetail {...props} send={failing} />);
+    expect(await screen.findByText("Refused.")).toBeTruthy();
+  });
+
+  it("only shows when the kernel is read-only", async () => {
+    show({ readOnly: true });
+    await openTokenization();
+    const item = await screen.findByRole("listitem");
+    expect(within(item).queryAllByRole("button")).toEqual([]);
+    expect(screen.queryByRole("button", { name: /^Apply/ })).toBeNull();
+  });
+
+  it.each([
+    [{ status: "error" }, false, "This dataset can be tokenized once it is ready"],
+    [{ status: "ready" }, true, "This dataset is not tokenized"],
+  ] as const)("has words for no tokenizations: %o", async (change, readOnly, text) => {
+    show({ dataset: aCard(change), readOnly }, []);
+    await openTokenization();
+    expect(await screen.findByText(text)).toBeTruthy();
+  });
+});

@@ -1,0 +1,336 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mistudio_widgets.errors import (
+    InterruptedJobError,
+    JobCancelled,
+    MiStudioError,
+    NotFoundError,
+)
+from mistudio_widgets.jobs import (
+    Job,
+    JobRunner,
+    Owner,
+    ended_job,
+    is_owner_alive,
+    read_job_file,
+)
+from mistudio_widgets.records import new_dataset_id
+
+DATASET = new_dataset_id()
+
+
+@dataclass
+class RecordedWork:
+    """Work at our own seam: what it does is given, what is done with it is kept."""
+
+    body: Callable[[Job], object]
+    undone: list[str] = field(default_factory=list)
+    failed: list[MiStudioError] = field(default_factory=list)
+    undo_error: Exception | None = None
+
+    def run(self, job: Job) -> object:
+        return self.body(job)
+
+    def undo(self, job: Job) -> None:
+        self.undone.append(job.id)
+        if self.undo_error:
+            raise self.undo_error
+
+    def fail(self, job: Job, error: MiStudioError) -> None:
+        self.failed.append(error)
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.states: list[str] = []
+        self.ticked = threading.Event()
+
+    def on_change(self, job: Job) -> None:
+        self.states.append(job.state)
+
+    def on_tick(self, jobs: list[Job]) -> None:
+        self.ticked.set()
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def runner(tmp_path: Path, listener: Listener) -> JobRunner:
+    return JobRunner(
+        {"import": 1, "tokenize": 2},
+        tmp_path,
+        on_change=listener.on_change,
+        on_tick=listener.on_tick,
+    )
+
+
+def _until_cancelled(started: threading.Event) -> Callable[[Job], object]:
+    def body(job: Job) -> object:
+        started.set()
+        job.progress.wait(60)
+        raise AssertionError("was not cancelled")
+
+    return body
+
+
+def test_a_job_succeeds_and_gives_its_result(runner: JobRunner, listener: Listener) -> None:
+    job = Job("import", DATASET)
+    assert job.snapshot().state == "queued"
+    runner.submit(job, RecordedWork(lambda _job: "result"))
+    assert job.wait(10) == "result"
+    snapshot = job.snapshot()
+    assert (snapshot.state, snapshot.progress, snapshot.is_active) == ("succeeded", 100, False)
+    assert listener.states == ["running", "succeeded"]
+    assert runner.active() == []
+    assert "succeeded" in repr(job)
+
+
+def test_a_failure_is_recorded_and_raised(runner: JobRunner) -> None:
+    def body(_job: Job) -> object:
+        raise NotFoundError("Gone.", hint="Look elsewhere.")
+
+    work = RecordedWork(body)
+    job = Job("import", DATASET)
+    runner.submit(job, work)
+    with pytest.raises(NotFoundError, match="Gone"):
+        job.wait(10)
+    snapshot = job.snapshot()
+    assert (snapshot.state, snapshot.error_code, snapshot.hint) == (
+        "failed",
+        "not_found",
+        "Look elsewhere.",
+    )
+    assert [error.code for error in work.failed] == ["not_found"]
+    assert work.undone == []
+
+
+def test_an_unexpected_error_becomes_one_of_ours(runner: JobRunner) -> None:
+    work = RecordedWork(lambda _job: {}["missing"])
+    job = Job("import", DATASET)
+    runner.submit(job, work)
+    with pytest.raises(MiStudioError, match="KeyError") as caught:
+        job.wait(10)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_cancelled_means_stopped_and_undone(runner: JobRunner, listener: Listener) -> None:
+    started = threading.Event()
+    work = RecordedWork(_until_cancelled(started))
+    job = Job("import", DATASET)
+    runner.submit(job, work)
+    assert started.wait(10)
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.wait(10)
+    assert work.undone == [job.id]
+    assert listener.states[0] == "running"
+    assert listener.states[-1] == "cancelled"
+    job.cancel()
+    assert job.state == "cancelled"
+
+
+def test_a_wrapped_cancel_is_still_a_cancel(runner: JobRunner) -> None:
+    started = threading.Event()
+
+    def body(job: Job) -> object:
+        started.set()
+        try:
+            job.progress.wait(60)
+        except JobCancelled as error:
+            raise RuntimeError("a library wrapped it") from error
+
+    work = RecordedWork(body)
+    job = Job("import", DATASET)
+    runner.submit(job, work)
+    assert started.wait(10)
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.wait(10)
+    assert work.failed == []
+
+
+def test_a_cancel_that_comes_too_late_changes_nothing(runner: JobRunner) -> None:
+    going, go_on = threading.Event(), threading.Event()
+
+    def body(_job: Job) -> object:
+        going.set()
+        assert go_on.wait(10)
+        return "published"
+
+    job = Job("import", DATASET)
+    runner.submit(job, RecordedWork(body))
+    assert going.wait(10)
+    job.cancel()
+    assert job.state == "cancelling"
+    go_on.set()
+    assert job.wait(10) == "published"
+    assert job.state == "succeeded"
+
+
+def test_what_could_not_be_undone_is_told(runner: JobRunner) -> None:
+    started = threading.Event()
+    work = RecordedWork(_until_cancelled(started), undo_error=OSError("disk"))
+    job = Job("import", DATASET)
+    runner.submit(job, work)
+    assert started.wait(10)
+    job.cancel()
+    with pytest.raises(MiStudioError, match="disk"):
+        job.wait(10)
+
+
+def test_no_more_than_the_limit_run_and_the_rest_wait_in_order(runner: JobRunner) -> None:
+    order: list[int] = []
+    going, go_on = threading.Event(), threading.Event()
+
+    def first(_job: Job) -> None:
+        going.set()
+        assert go_on.wait(10)
+        order.append(0)
+
+    jobs = [Job("import", DATASET) for _ in range(4)]
+    runner.submit(jobs[0], RecordedWork(first))
+    assert going.wait(10)
+    for number, job in enumerate(jobs[1:], start=1):
+        runner.submit(job, RecordedWork(lambda _job, number=number: order.append(number)))
+    assert [job.state for job in jobs] == ["running", "queued", "queued", "queued"]
+    other_kind = Job("tokenize", DATASET)
+    runner.submit(other_kind, RecordedWork(lambda _job: "not behind imports"))
+    assert other_kind.wait(10) == "not behind imports"
+    go_on.set()
+    for job in jobs:
+        job.wait(10)
+    assert order == [0, 1, 2, 3]
+
+
+def test_a_waiting_job_is_cancelled_at_once(runner: JobRunner) -> None:
+    started = threading.Event()
+    running, waiting = Job("import", DATASET), Job("import", DATASET)
+    runner.submit(running, RecordedWork(_until_cancelled(started)))
+    assert started.wait(10)
+    never_run = RecordedWork(lambda _job: pytest.fail("ran"))
+    runner.submit(waiting, never_run)
+    waiting.cancel()
+    with pytest.raises(JobCancelled):
+        waiting.wait(10)
+    assert never_run.undone == [waiting.id]
+    assert running.state == "running"
+    running.cancel()
+
+
+def test_waiting_can_time_out(runner: JobRunner) -> None:
+    started = threading.Event()
+    job = Job("import", DATASET)
+    runner.submit(job, RecordedWork(_until_cancelled(started)))
+    with pytest.raises(TimeoutError, match="goes on"):
+        job.wait(0.01)
+    job.cancel()
+
+
+def test_progress_is_written_for_other_processes_and_goes_with_the_job(
+    runner: JobRunner, listener: Listener, tmp_path: Path
+) -> None:
+    going = threading.Event()
+
+    def body(job: Job) -> object:
+        job.progress.start("reading", total=4, unit="bytes")
+        job.progress.advance(1)
+        going.set()
+        job.progress.wait(60)
+        return None
+
+    job = Job("import", DATASET)
+    runner.submit(job, RecordedWork(body))
+    assert going.wait(10)
+    listener.ticked.clear()
+    job.progress.advance(1)
+    assert listener.ticked.wait(10)
+    seen = read_job_file(tmp_path, job.id)
+    assert seen is not None
+    assert (seen.state, seen.done, seen.progress) == ("running", 2, 50)
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.wait(10)
+    assert read_job_file(tmp_path, job.id) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 1}'])
+def test_a_damaged_job_file_is_no_job_file(tmp_path: Path, text: str) -> None:
+    job = Job("import", DATASET)
+    (tmp_path / f"{job.id}.json").write_text(text)
+    assert read_job_file(tmp_path, job.id) is None
+
+
+def test_closing_interrupts_what_runs_and_what_waits(runner: JobRunner) -> None:
+    started = threading.Event()
+    works = [RecordedWork(_until_cancelled(started)), RecordedWork(lambda _job: None)]
+    jobs = [Job("import", DATASET), Job("import", DATASET)]
+    for job, work in zip(jobs, works, strict=True):
+        runner.submit(job, work)
+    assert started.wait(10)
+    assert runner.close(10)
+    for job, work in zip(jobs, works, strict=True):
+        with pytest.raises(InterruptedJobError, match="Retry resumes"):
+            job.wait(10)
+        assert [error.code for error in work.failed] == ["interrupted"]
+        assert work.undone == []
+    with pytest.raises(InterruptedJobError, match="closed"):
+        runner.submit(Job("import", DATASET), works[0])
+
+
+def test_a_failing_listener_does_not_end_jobs(tmp_path: Path) -> None:
+    def broken(_what: object) -> None:
+        raise RuntimeError("listener")
+
+    runner = JobRunner({"import": 1}, tmp_path, on_change=broken, on_tick=broken)
+    job = Job("import", DATASET)
+    runner.submit(job, RecordedWork(lambda _job: 1))
+    assert job.wait(10) == 1
+
+
+def test_an_ended_job_needs_no_runner() -> None:
+    job = ended_job("import", DATASET, "there")
+    assert (job.wait(0), job.state, job.has_ended) == ("there", "succeeded", True)
+
+
+def test_an_owner_is_alive_until_it_lets_go(tmp_path: Path) -> None:
+    owner = Owner(tmp_path)
+    assert is_owner_alive(tmp_path, owner.id)
+    assert is_owner_alive(tmp_path, owner.id), "two probes must not see each other"
+    owner.release()
+    owner.release()
+    assert not is_owner_alive(tmp_path, owner.id)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_does_not_keep_the_owner_alive(tmp_path: Path) -> None:
+    owner = Owner(tmp_path)
+    wait_r, wait_w = os.pipe()
+    ready_r, ready_w = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(wait_w)
+        os.write(ready_w, b"!")
+        os.read(wait_r, 1)
+        os._exit(0)
+    assert os.read(ready_r, 1) == b"!"
+    try:
+        os.close(owner._descriptor)
+        owner._descriptor = -1
+        assert not is_owner_alive(tmp_path, owner.id)
+    finally:
+        os.close(wait_w)
+        for descriptor in (wait_r, ready_r, ready_w):
+            os.close(descriptor)
+        os.waitpid(child, 0)
