@@ -1,0 +1,94 @@
+"""What the tests do in a browser, in the words of a user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from .servers import Server
+
+CHROMIUM_ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+]  # fmt: skip
+
+_OPEN = """async (name) => {
+  const app = window.jupyterapp;
+  await app.started; await app.restored;
+  const widget = await app.commands.execute("docmanager:open", {path: name});
+  await widget.context.ready;
+  await widget.context.sessionContext.ready;
+  for (let i = 0; i < 300 && widget.context.sessionContext.session?.kernel?.status !== "idle"; i++)
+    await new Promise(done => setTimeout(done, 100));
+}"""
+
+_ERRORS = """() => {
+  const cells = window.jupyterapp.shell.currentWidget.content.model.cells;
+  const errors = [];
+  for (let i = 0; i < cells.length; i++) {
+    const cell = cells.get(i);
+    if (cell.type !== "code") continue;
+    for (const output of cell.toJSON().outputs)
+      if (output.output_type === "error") errors.push(output.ename + ": " + output.evalue);
+  }
+  return errors;
+}"""
+
+
+def open_notebook(page: Page, lab: Server, name: str) -> None:
+    """Open a notebook with a kernel that is ready."""
+    page.goto(lab.url)
+    page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
+    page.evaluate(_OPEN, name)
+
+
+def run_all(page: Page) -> None:
+    """Run all cells and wait for the end."""
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+
+def restart_and_run_all(page: Page) -> None:
+    """Restart the kernel without a question, then run all cells."""
+    page.evaluate(
+        "async () => { const panel = window.jupyterapp.shell.currentWidget;"
+        "await panel.context.sessionContext.session.kernel.restart(); }"
+    )
+    run_all(page)
+
+
+def cell_errors(page: Page) -> list[str]:
+    """Return the errors that stand under the cells."""
+    found: list[str] = page.evaluate(_ERRORS)
+    return found
+
+
+def save(page: Page) -> None:
+    """Save the notebook, so that a reload finds its outputs."""
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+
+def part(where: Page | Locator, name: str) -> Locator:
+    """Return the elements that play a part."""
+    return where.locator(f'[data-part~="{name}"]')
+
+
+def card(page: Page, title: str) -> Locator:
+    """Return the card of a dataset."""
+    return part(page, "card").filter(has=page.get_by_text(title, exact=True))
+
+
+def expect_status(page: Page, title: str, status: str, timeout_s: float = 60) -> None:
+    """Wait until the card says so."""
+    badge = part(card(page, title), "card.status").first
+    expect(badge).to_contain_text(status, timeout=timeout_s * 1000)
+
+
+def style(element: Locator, *names: str) -> dict[str, Any]:
+    """Return computed styles."""
+    found: dict[str, Any] = element.evaluate(
+        "(node, names) => Object.fromEntries(names.map(n => "
+        "[n, getComputedStyle(node).getPropertyValue(n)]))",
+        list(names),
+    )
+    return found

@@ -1,0 +1,114 @@
+"""Real JupyterLab and Voila servers, each with a home of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+START_TIMEOUT_S = 90
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Server:
+    """A server process, its address, its notebooks and the data folder of its kernels."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    notebooks: Path
+    data_dir: Path
+    log: Path
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(15)
+
+
+def _environment(home: Path, data_dir: Path) -> dict[str, str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    env.update(
+        HOME=str(home),
+        JUPYTER_CONFIG_DIR=str(home / "config"),
+        JUPYTER_DATA_DIR=str(home / "data"),
+        JUPYTER_RUNTIME_DIR=str(home / "runtime"),
+        IPYTHONDIR=str(home / "ipython"),
+        HF_HOME=str(home / "hf"),
+        # a port where nobody listens: offline, without a look into the DNS
+        HF_ENDPOINT="http://127.0.0.1:9",
+        MISTUDIO_DATA_DIR=str(data_dir),
+        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    )
+    env.pop("COVERAGE_PROCESS_START", None)
+    return env
+
+
+def _start(command: list[str], url: str, home: Path, data_dir: Path, cwd: Path) -> Server:
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=_environment(home, data_dir),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return Server(process, url, cwd, data_dir, log)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    process.kill()
+    raise RuntimeError(f"{command[2]} did not start:\n{log.read_text()[-3000:]}")
+
+
+def start_lab(folder: Path) -> Server:
+    """Start JupyterLab on copies of the project's notebooks."""
+    notebooks = folder / "notebooks"
+    shutil.copytree(REPOSITORY / "notebooks", notebooks)
+    port = free_port()
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+        "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--allow-root",
+        f"--ServerApp.root_dir={notebooks}", "--expose-app-in-browser",
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{port}/lab"
+    return _start(command, url, folder / "home", folder / "datasets", notebooks)
+
+
+def start_voila(folder: Path, data_dir: Path) -> Server:
+    """Start Voila as `make voila` does, on a data folder that others write."""
+    notebooks = folder / "voila"
+    notebooks.mkdir(parents=True)
+    shutil.copytree(REPOSITORY / "notebooks", notebooks / "notebooks")
+    shutil.copy(REPOSITORY / "voila.json", notebooks)
+    port = free_port()
+    command = [
+        sys.executable, "-m", "voila", "--no-browser", f"--port={port}",
+        "notebooks/Datasets.ipynb",
+    ]  # fmt: skip
+    return _start(command, f"http://127.0.0.1:{port}/", folder / "voila-home", data_dir, notebooks)
