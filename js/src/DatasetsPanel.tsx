@@ -16,6 +16,9 @@ import { classes } from "./ui";
 
 export interface DatasetsPanelProps {
   state: Snapshot;
+  /** The dataset whose dialog is open. */
+  openId: string | null;
+  onOpen: (dataset_id: string | null) => void;
   send: Send;
   toasts: readonly ToastMessage[];
   onDismissToast: (id: string) => void;
@@ -24,8 +27,7 @@ export interface DatasetsPanelProps {
 }
 
 export function DatasetsPanel(props: DatasetsPanelProps) {
-  const { state, send, toasts, onDismissToast, fullHeight } = props;
-  const [openId, setOpenId] = useState<string | null>(null);
+  const { state, openId, onOpen, send, toasts, onDismissToast, fullHeight } = props;
   const [deleteId, setDeleteId] = useState<string | null>(null);
   const find = (id: string | null) => state.datasets.find((dataset) => dataset.id === id);
   const opened = find(openId);
@@ -40,17 +42,18 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
         <Header readOnly={state.read_only} storage={state.storage} />
         {!state.connected && <ConnectionLost />}
         {!state.read_only && <FormSection send={send} disabled={!state.connected} />}
-        <DatasetList state={state} send={send} onOpen={setOpenId} onDelete={setDeleteId} />
+        <DatasetList state={state} send={send} onOpen={onOpen} onDelete={setDeleteId} />
       </div>
       {opened && (
         <DatasetDetail
+          key={opened.id}
           dataset={opened}
           jobs={state.jobs}
           readOnly={state.read_only}
           disabled={!state.connected}
           knownTokenizers={tokenizersOf(state)}
           send={send}
-          onClose={() => setOpenId(null)}
+          onClose={() => onOpen(null)}
         />
       )}
       {doomed && (

@@ -3,7 +3,8 @@
 import { FolderInput } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import type { Params, Send } from "./requests";
-import { Button, classes, ErrorBox, Field, FieldLabel, INPUT_LOOK } from "./ui";
+import { parseShares, type Shares } from "./splits";
+import { Button, classes, ErrorBox, Field, FieldLabel, INPUT_LOOK, SelectField } from "./ui";
 import { useRequest } from "./useRequest";
 
 export interface ImportFormProps {
@@ -11,21 +12,37 @@ export interface ImportFormProps {
   disabled: boolean;
 }
 
-const EMPTY = { paths: "", name: "", split: "" };
+const EMPTY = { paths: "", name: "", split: "", divide: "", sample_by: "" };
+type Values = typeof EMPTY;
+
+const SAMPLE_BY = [
+  ["", "Automatic"],
+  ["line", "Line"],
+  ["paragraph", "Paragraph"],
+  ["document", "Document"],
+] as const;
 
 export function ImportForm({ send, disabled }: ImportFormProps) {
   const [values, setValues] = useState(EMPTY);
+  const [invalid, setInvalid] = useState<string | null>(null);
   const { pending, failed, run, clear } = useRequest();
-  const set = (field: keyof typeof EMPTY) => (event: { target: { value: string } }) => {
+  const set = (field: keyof Values) => (event: { target: { value: string } }) => {
     setValues((now) => ({ ...now, [field]: event.target.value }));
+    if (field === "divide") setInvalid(null);
     clear();
   };
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    if (values.paths.trim() === "" || pending || disabled) return;
-    if (await run(() => send("import_files", importParams(values)))) setValues(EMPTY);
+    const parsed = parseShares(values.divide);
+    setInvalid(problemOf(parsed));
+    if (!("shares" in parsed) || values.paths.trim() === "" || pending || disabled) return;
+    const params = importParams(values, parsed.shares);
+    if (await run(() => send("import_files", params))) setValues(EMPTY);
   };
+
+  const fieldError = (field: string) => (failed?.field === field ? failed.message : null);
+  const isDivided = values.divide.trim() !== "";
 
   return (
     <form data-part="form.fields" className="space-y-4" onSubmit={submit} noValidate>
@@ -68,10 +85,35 @@ export function ImportForm({ send, disabled }: ImportFormProps) {
           type="text"
           label="Split (optional)"
           placeholder="train"
-          help="The split that the files become"
-          value={values.split}
-          disabled={pending}
+          help={isDivided ? "Named below" : "The split that all files become"}
+          value={isDivided ? "" : values.split}
+          error={fieldError("split")}
+          disabled={pending || isDivided}
           onChange={set("split")}
+        />
+        <Field
+          part="form.input.divide"
+          id="import-divide-input"
+          type="text"
+          label="Divide into splits (optional)"
+          placeholder="train 90, validation 5, test 5"
+          help="Percent of the samples, drawn at random; empty: all in one split"
+          value={values.divide}
+          error={invalid ?? fieldError("splits")}
+          disabled={pending}
+          onChange={set("divide")}
+          onBlur={() => setInvalid(problemOf(parseShares(values.divide)))}
+        />
+        <SelectField
+          part="form.input.sampleby"
+          id="import-sample-by-input"
+          label="Sample by"
+          options={SAMPLE_BY}
+          help="For text; automatic: lines of .txt files, else whole documents"
+          value={values.sample_by}
+          error={fieldError("sample_by")}
+          disabled={pending}
+          onChange={set("sample_by")}
         />
       </div>
       {failed && <ErrorBox message={failed.message} hint={failed.hint} />}
@@ -88,13 +130,21 @@ export function ImportForm({ send, disabled }: ImportFormProps) {
   );
 }
 
-function importParams({ paths, name, split }: typeof EMPTY): Params<"import_files"> {
+function problemOf(parsed: ReturnType<typeof parseShares>): string | null {
+  return "problem" in parsed ? parsed.problem : null;
+}
+
+function importParams(values: Values, splits: Shares | null): Params<"import_files"> {
+  const name = values.name.trim();
+  const split = values.split.trim();
+  const sample_by = SAMPLE_BY.map(([by]) => by).find((by) => by === values.sample_by);
   return {
-    paths: paths
+    paths: values.paths
       .split("\n")
       .map((line) => line.trim())
       .filter((line) => line !== ""),
-    ...(name.trim() && { name: name.trim() }),
-    ...(split.trim() && { split: split.trim() }),
+    ...(name && { name }),
+    ...(splits ? { splits } : split && { split }),
+    ...(sample_by && { sample_by }),
   };
 }

@@ -10,6 +10,8 @@ import { createRequests, newRequestId, type Send } from "./requests";
 /** What we use of anywidget's model. */
 export interface Model {
   get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  save_changes(): void;
   on(event: string, callback: (...args: never[]) => void): void;
   off(event: string, callback: (...args: never[]) => void): void;
   send(content: unknown): unknown;
@@ -17,8 +19,10 @@ export interface Model {
 
 export type KernelEvent = Protocol["event"];
 
-/** The traits, and whether the kernel answers. */
+/** What the kernel publishes, what is opened, and whether the kernel answers. */
 export interface Snapshot extends PanelState {
+  /** The dataset whose dialog is open; the one trait that both sides write. */
+  readonly selected: string | null;
   readonly connected: boolean;
 }
 
@@ -28,6 +32,7 @@ export interface Bridge {
   subscribe(callback: () => void): () => void;
   onEvent(callback: (event: KernelEvent) => void): () => void;
   request: Send;
+  select(dataset_id: string | null): void;
   close(): void;
 }
 
@@ -36,21 +41,33 @@ const TRAITS = ["datasets", "total", "jobs", "storage", "read_only", "version"] 
 export function createBridge(model: Model): Bridge {
   const listeners = new Set<() => void>();
   const eventListeners = new Set<(event: KernelEvent) => void>();
-  let snapshot: Snapshot = { ...readTraits(model, null), connected: true };
+  let snapshot: Snapshot = {
+    ...readTraits(model, null),
+    selected: readSelected(model),
+    connected: true,
+  };
 
   const update = (next: Snapshot) => {
     snapshot = next;
     for (const listener of listeners) listener();
   };
-  const requests = createRequests((message) => post(model, message));
+  const requests = createRequests((message) => quietly(() => model.send(message)));
   const heartbeat = startHeartbeat(
-    () => post(model, { kind: "ping", request_id: newRequestId() }),
+    () => quietly(() => model.send({ kind: "ping", request_id: newRequestId() })),
     (connected) => update({ ...snapshot, connected }),
   );
 
   const onTraits = () => {
     heartbeat.heard();
-    update({ ...readTraits(model, snapshot), connected: snapshot.connected });
+    const before = snapshot;
+    update({ ...snapshot, ...readTraits(model, snapshot), selected: readSelected(model) });
+    if (isGone(before, snapshot)) select(null);
+  };
+  // not a sign of life: we hear of what we set ourselves, too
+  const onSelected = () => update({ ...snapshot, selected: readSelected(model) });
+  const select = (dataset_id: string | null) => {
+    model.set("selected", dataset_id);
+    quietly(() => model.save_changes());
   };
   const onMessage = (content: unknown) => {
     if (!isObject(content)) return;
@@ -63,6 +80,7 @@ export function createBridge(model: Model): Bridge {
   };
 
   for (const name of TRAITS) model.on(`change:${name}`, onTraits);
+  model.on("change:selected", onSelected);
   model.on("msg:custom", onMessage);
 
   return {
@@ -70,9 +88,11 @@ export function createBridge(model: Model): Bridge {
     subscribe: (callback) => addTo(listeners, callback),
     onEvent: (callback) => addTo(eventListeners, callback),
     request: requests.request,
+    select,
     close() {
       heartbeat.stop();
       for (const name of TRAITS) model.off(`change:${name}`, onTraits);
+      model.off("change:selected", onSelected);
       model.off("msg:custom", onMessage);
       requests.close();
     },
@@ -80,12 +100,23 @@ export function createBridge(model: Model): Bridge {
 }
 
 // a closed comm throws or rejects; either way no answer comes, and that is what counts
-function post(model: Model, message: object) {
+function quietly(send: () => unknown) {
   try {
-    Promise.resolve(model.send(message)).catch(() => undefined);
+    Promise.resolve(send()).catch(() => undefined);
   } catch {
     return;
   }
+}
+
+function readSelected(model: Model): string | null {
+  const selected = model.get("selected");
+  return typeof selected === "string" ? selected : null;
+}
+
+/** Whether the selected dataset was there and is not any more; one still to come may wait. */
+function isGone(before: Snapshot, { selected, datasets }: Snapshot): boolean {
+  const has = (list: Snapshot["datasets"]) => list.some(({ id }) => id === selected);
+  return selected !== null && has(before.datasets) && !has(datasets);
 }
 
 function readTraits(model: Model, old: PanelState | null): PanelState {

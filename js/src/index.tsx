@@ -28,7 +28,7 @@ function render({ model, el }: RenderProps): () => void {
 
   const bridge = createBridge(model);
   const root = createRoot(container);
-  root.render(<App bridge={bridge} fullHeight={isInVoila(el.ownerDocument)} />);
+  root.render(<App bridge={bridge} host={el} fullHeight={isInVoila(el.ownerDocument)} />);
 
   return () => {
     root.unmount();

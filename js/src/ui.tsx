@@ -6,6 +6,7 @@ import {
   type InputHTMLAttributes,
   type MouseEvent,
   type ReactNode,
+  type SelectHTMLAttributes,
   useEffect,
   useId,
   useLayoutEffect,
@@ -99,29 +100,72 @@ export interface FieldProps extends InputHTMLAttributes<HTMLInputElement> {
 /** A labelled text input of the form. */
 export function Field({ label, help, error, part, helpPart, className, ...input }: FieldProps) {
   const helpId = useId();
-  const described = help !== undefined || error;
   return (
     <div data-part="form.field">
       <FieldLabel htmlFor={input.id}>{label}</FieldLabel>
       <input
         data-part={`form.input ${part}`}
         aria-invalid={error ? true : undefined}
-        aria-describedby={described ? helpId : undefined}
+        aria-describedby={help !== undefined || error ? helpId : undefined}
         className={classes(INPUT_LOOK, className ?? "py-2", error && "!border-red-500")}
         autoComplete="off"
         spellCheck={false}
         {...input}
       />
-      {described && (
-        <p
-          id={helpId}
-          data-part={classes("form.help", helpPart)}
-          className={classes("mt-1 text-xs", error ? "text-red-400" : "text-slate-500")}
-        >
-          {error || help}
-        </p>
-      )}
+      <FieldHelp id={helpId} help={help} error={error} part={helpPart} />
     </div>
+  );
+}
+
+export interface SelectFieldProps extends SelectHTMLAttributes<HTMLSelectElement> {
+  label: string;
+  help: string;
+  error?: string | null;
+  part: string;
+  options: readonly (readonly [value: string, label: string])[];
+}
+
+/** A labelled choice of the form. */
+export function SelectField({ label, help, error, part, options, ...select }: SelectFieldProps) {
+  const helpId = useId();
+  return (
+    <div data-part="form.field">
+      <FieldLabel htmlFor={select.id}>{label}</FieldLabel>
+      <select
+        data-part={`form.input ${part}`}
+        aria-invalid={error ? true : undefined}
+        aria-describedby={helpId}
+        className={classes(INPUT_LOOK, "py-2", error && "!border-red-500")}
+        {...select}
+      >
+        {options.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+      <FieldHelp id={helpId} help={help} error={error} />
+    </div>
+  );
+}
+
+interface FieldHelpProps {
+  id: string;
+  help: ReactNode;
+  error?: string | null | undefined;
+  part?: string | undefined;
+}
+
+function FieldHelp({ id, help, error, part }: FieldHelpProps) {
+  if (help === undefined && !error) return null;
+  return (
+    <p
+      id={id}
+      data-part={classes("form.help", part)}
+      className={classes("mt-1 text-xs", error ? "text-red-400" : "text-slate-500")}
+    >
+      {error || help}
+    </p>
   );
 }
 

@@ -7,6 +7,7 @@ migrations   the schema, one function a version
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import threading
@@ -63,6 +64,15 @@ def _forget_gates() -> None:
 
 # an inherited instance would share its parent's lock on the file
 os.register_at_fork(after_in_child=_forget_gates)
+
+
+@atexit.register
+def _close_gates() -> None:
+    """Close the instances while the interpreter is whole; DuckDB complains of leaks otherwise."""
+    with _gates_lock:
+        for gate in _gates.values():
+            gate.connection.close()
+        _gates.clear()
 
 
 class Catalog:

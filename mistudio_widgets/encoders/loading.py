@@ -80,6 +80,23 @@ def load_tokenizer(
     )
 
 
+def fingerprint(file: Path) -> str:
+    """Hash what decides the ids: a ``tokenizer.json``, and what the files beside it name.
+
+    Two folders with the same tokenizer.json but another eos fill and separate differently.
+
+    Raises
+    ------
+    TokenizationError
+        When a file beside it cannot be read.
+    """
+    own = file_sha256(file)
+    named = _read_companions(file.parent)
+    if not named:
+        return own
+    return hashlib.sha256(json.dumps([own, named], sort_keys=True).encode()).hexdigest()
+
+
 def _name_of(path: Path) -> str:
     absolute = path.absolute()
     if absolute.name == "tokenizer.json":

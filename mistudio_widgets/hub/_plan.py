@@ -32,7 +32,6 @@ _FORMATS: Final = {
     ".jsonl": "json",
     ".ndjson": "json",
     ".parquet": "parquet",
-    ".tar": "webdataset",
     ".tsv": "csv",
     ".txt": "text",
 }
@@ -177,7 +176,7 @@ def _format(path: str) -> str:
     name = _COMPRESSED.sub("", path.lower())
     suffix = "." + name.rpartition(".")[2]
     is_packed = name != path.lower()
-    if suffix not in _FORMATS or (is_packed and suffix in (".tar", ".parquet")):
+    if suffix not in _FORMATS or (is_packed and suffix == ".parquet"):
         raise UnsupportedRepoError(
             f"{path} is of a format that cannot be read as text.",
             hint="csv, tsv, json, jsonl, txt, arrow (also .gz, .bz2, .xz, .zst) and parquet can.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
 
 from ..errors import (
     MiStudioError,
@@ -14,8 +13,6 @@ from .events import error_event
 from .tokenizations import TokenizationMethods
 
 _log = logging.getLogger(__name__)
-
-_REMEMBERED_JOBS: Final = 200
 
 
 class DatasetManager(DatasetMethods, TokenizationMethods):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 import weakref
@@ -38,8 +37,6 @@ from .follow import Follower
 from .parts import Parts
 from .recovery import recover
 from .view import View
-
-_log = logging.getLogger(__name__)
 
 _REMEMBERED_JOBS: Final = 200
 

@@ -26,7 +26,6 @@ from ..records import (
 from ..storage import disk_errors, fsync_dir, remove_tree, sha256_of
 from .parts import Parts, error_fields
 
-_READ_SHARE: Final = 0.9
 _FETCH_SHARE: Final = 0.8
 
 

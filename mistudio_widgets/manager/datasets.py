@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .. import importer
 from ..catalog import CatalogWriter
@@ -43,10 +43,6 @@ from .recovery import recover
 
 if TYPE_CHECKING:
     import datasets
-
-_log = logging.getLogger(__name__)
-
-_REMEMBERED_JOBS: Final = 200
 
 
 class DatasetMethods(Core):
@@ -415,11 +411,18 @@ class DatasetMethods(Core):
             check_split(split, files)
         # read one by one: the builder's own split names allow no "-" or space
         loaded = {
-            name: datasets.Dataset.from_parquet(list(paths))
+            name: datasets.Dataset.from_parquet(list(paths), split=_hf_split(name))
             for name, paths in files.items()
             if split in (None, name)
         }
         return loaded[split] if split is not None else datasets.DatasetDict(loaded)
+
+
+def _hf_split(name: str) -> Any:
+    """Return the name as ``datasets`` takes it; other names than its own pattern stay unnamed."""
+    import datasets
+
+    return datasets.NamedSplit(name) if re.fullmatch(r"\w+(\.\w+)*", name) else None
 
 
 def _restart(writer: CatalogWriter, dataset_id: str, status: StoredStatus) -> None:

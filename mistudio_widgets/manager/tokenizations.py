@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ..catalog import CatalogWriter
 from ..errors import (
@@ -32,10 +31,6 @@ from .tokenize_work import TokenizeWork, tokenization_record
 
 if TYPE_CHECKING:
     import torch
-
-_log = logging.getLogger(__name__)
-
-_REMEMBERED_JOBS: Final = 200
 
 
 class TokenizationMethods(Core):

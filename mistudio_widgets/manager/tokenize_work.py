@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Final
 
 from .. import encoders, tokenization
 from ..catalog import CatalogWriter
-from ..errors import MiStudioError, shown_path
+from ..errors import AlreadyExistsError, MiStudioError, shown_path
 from ..jobs import Job
 from ..records import (
     Manifest,
@@ -17,11 +16,8 @@ from ..records import (
     TokenizationSettings,
     utc_now,
 )
-from ..storage import disk_errors, remove_tree, sha256_of
+from ..storage import disk_errors, remove_tree
 from .parts import Parts, error_fields
-
-_READ_SHARE: Final = 0.9
-_FETCH_SHARE: Final = 0.8
 
 
 class TokenizeWork:
@@ -78,7 +74,9 @@ class TokenizeWork:
                 "progress": 100.0,
                 "tokenizer_sha256": tokenizer.sha256,
                 "content_sha256": tokenization.content_sha256(
-                    _hashes(manifest, settings), tokenizer.sha256, settings
+                    _hashes(manifest, settings),
+                    encoders.fingerprint(Path(tokenizer.path)),
+                    settings,
                 ),
                 "text_column_used": column,
                 "size_bytes": sum(file.size_bytes for file in result.files),
@@ -98,6 +96,9 @@ class TokenizeWork:
 
     def fail(self, job: Job, error: MiStudioError) -> None:
         """Keep whole shards for the next run, and the row with the error."""
+        if isinstance(error, AlreadyExistsError):
+            self.undo(job)
+            return
         failed = job.snapshot().model_copy(update={"state": "failed", **error_fields(error)})
         with self._parts.catalog.write() as writer:
             record = self._record.model_copy(
@@ -122,7 +123,10 @@ class TokenizeWork:
         """
         settings = self._record.settings
         true_id = tokenization.tokenization_id(
-            job.dataset_id, _hashes(manifest, settings), tokenizer.sha256, settings
+            job.dataset_id,
+            _hashes(manifest, settings),
+            encoders.fingerprint(Path(tokenizer.path)),
+            settings,
         )
         if true_id == self._record.id:
             return None
@@ -138,12 +142,23 @@ class TokenizeWork:
                 job.tokenization_id = true_id
                 return existing
             if existing is not None:
+                self._must_not_be_made(writer, true_id)
                 writer.delete_tokenization(true_id)
             self._record = provisional.model_copy(update={"id": true_id, "status": "tokenizing"})
             writer.put_tokenization(self._record)
             job.tokenization_id = true_id
             writer.update_job(job.snapshot())
         return None
+
+    def _must_not_be_made(self, writer: CatalogWriter, true_id: str) -> None:
+        for row in writer.active_jobs():
+            is_its_job = row.snapshot.tokenization_id == true_id
+            if is_its_job and self._parts.is_alive(row.owner_id):
+                raise AlreadyExistsError(
+                    "The same tokenization is being made under another name of the tokenizer.",
+                    existing_id=true_id,
+                    hint="Wait for that one.",
+                )
 
     def _files(self, job: Job, manifest: Manifest) -> dict[str, list[Path]]:
         folder = self._parts.storage.dataset_dir(job.dataset_id)
@@ -213,7 +228,7 @@ def tokenization_record(
     if tokenizer is not None:
         file = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
         if file.is_file():
-            tokenizer_sha256 = sha256_of(file)
+            tokenizer_sha256 = encoders.fingerprint(file)
     dataset_id = manifest.dataset.id
     return TokenizationRecord(
         id=tokenization.tokenization_id(

@@ -14,7 +14,7 @@ def content_sha256(
 ) -> str:
     """Hash all that decides the ids: equal hashes, equal tensors.
 
-    Where the tokenizer lies is no part of it, only what its ``tokenizer.json`` holds.
+    Where the tokenizer lies is no part of it, only what its files hold.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def content_sha256(
         One per data file, in the order of the files; whoever calls puts the split's name into
         each, since the same files in other splits make another tokenization.
     tokenizer_sha256 : str
-        Of the ``tokenizer.json``.
+        What `encoders.fingerprint` says of its files.
     settings : TokenizationSettings
     """
     chosen = json.loads(settings.canonical())

@@ -3,20 +3,23 @@
 import type { Model } from "../bridge";
 import type { PanelState } from "../protocol.gen";
 
+type Traits = PanelState & { selected: string | null };
 type Callback = (...args: unknown[]) => void;
 export type Sent = { kind: string; request_id: string } & Record<string, unknown>;
 
 export class FakeModel implements Model {
   readonly sent: Sent[] = [];
   private readonly callbacks = new Map<string, Set<Callback>>();
-  private state: Partial<PanelState>;
+  /** What was saved last: the kernel's side of the traits that it lets us write. */
+  readonly saved: unknown[] = [];
+  private state: Partial<Traits>;
 
-  constructor(state: Partial<PanelState>) {
+  constructor(state: Partial<Traits>) {
     this.state = state;
   }
 
   get(name: string): unknown {
-    return this.state[name as keyof PanelState];
+    return this.state[name as keyof Traits];
   }
 
   on(event: string, callback: (...args: never[]) => void): void {
@@ -32,8 +35,18 @@ export class FakeModel implements Model {
     this.sent.push(content as Sent);
   }
 
+  set(name: string, value: unknown): void {
+    if (this.get(name) === value) return;
+    this.state = { ...this.state, [name]: value };
+    this.emit(`change:${name}`);
+  }
+
+  save_changes(): void {
+    this.saved.push(this.state.selected ?? null);
+  }
+
   /** What the kernel publishes: fresh objects, as they come out of JSON. */
-  publish(change: Partial<PanelState>): void {
+  publish(change: Partial<Traits>): void {
     this.state = { ...this.state, ...structuredClone(change) };
     for (const name of Object.keys(change)) this.emit(`change:${name}`);
   }

@@ -1,6 +1,19 @@
 import { cleanup } from "@testing-library/react";
 import { afterEach, beforeEach, expect, vi } from "vitest";
 
+// nothing is laid out here, so nothing else would say that the panel is on the screen
+globalThis.ResizeObserver = class implements ResizeObserver {
+  constructor(private readonly callback: ResizeObserverCallback) {}
+
+  observe(): void {
+    this.callback([{ contentRect: { width: 800 } } as ResizeObserverEntry], this);
+  }
+
+  unobserve(): void {}
+
+  disconnect(): void {}
+};
+
 // React reports its misuse on the console: whatever is said there fails the test
 beforeEach(() => {
   vi.spyOn(console, "error");

@@ -1,0 +1,240 @@
+"""The widget without a browser: traits, requests and replies over its real comm interface."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mistudio_widgets import DatasetManager, DatasetsPanel, TokenizationSettings
+from mistudio_widgets.messages import DatasetCard, PanelState, Results
+from mistudio_widgets.panel import _HANDLERS
+from mistudio_widgets.records import new_dataset_id
+
+
+class Wire:
+    """Sends to a panel what a browser would, and waits for what it answers."""
+
+    def __init__(self, panel: DatasetsPanel) -> None:
+        self.panel = panel
+        self.sent: list[dict[str, Any]] = []
+        self._arrived = threading.Condition()
+        panel.send = self._keep  # type: ignore[method-assign]
+
+    def _keep(self, content: dict[str, Any], buffers: object = None) -> None:
+        with self._arrived:
+            self.sent.append(content)
+            self._arrived.notify_all()
+
+    def post(self, message: object) -> None:
+        self.panel._handle_custom_msg(message, [])
+
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: any(map(wanted, self.sent)), 60)
+            return next(filter(wanted, self.sent))
+
+    def ask(self, kind: str, **given: Any) -> dict[str, Any]:
+        request_id = f"{kind}-{len(self.sent)}"
+        self.post({"kind": kind, "request_id": request_id, **given})
+        return self.wait_for(lambda message: message.get("request_id") == request_id)
+
+
+@pytest.fixture
+def panel(manager: DatasetManager) -> Iterator[DatasetsPanel]:
+    made = DatasetsPanel(manager)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wire(panel: DatasetsPanel) -> Wire:
+    return Wire(panel)
+
+
+@pytest.fixture
+def text_file(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.txt"
+    path.write_text("one\ntwo\nthree\n")
+    return path
+
+
+def _until(panel: DatasetsPanel, is_true: Callable[[], bool]) -> None:
+    seen = threading.Event()
+    panel.observe(lambda _change: seen.set() if is_true() else None)
+    assert is_true() or seen.wait(60)
+
+
+def test_the_traits_are_the_state(panel: DatasetsPanel) -> None:
+    for name in PanelState.model_fields:
+        assert panel.trait_metadata(name, "sync")
+    assert (panel.datasets, panel.total, panel.jobs, panel.read_only) == ([], 0, [], False)
+    assert panel.storage["num_datasets"] == 0
+
+
+def test_every_kind_has_a_handler() -> None:
+    assert set(_HANDLERS) | {"ping"} == set(Results.model_fields)
+
+
+def test_what_the_manager_does_appears_in_the_traits(
+    panel: DatasetsPanel, manager: DatasetManager, text_file: Path
+) -> None:
+    record = manager.import_files(text_file).wait(60)
+    _until(panel, lambda: [d["status"] for d in panel.datasets] == ["ready"])
+    card = DatasetCard.model_validate(panel.datasets[0])
+    assert (card.id, card.num_samples, card.tokenizations) == (record.id, 3, ())
+    manager.delete_dataset(record.id)
+    _until(panel, lambda: panel.datasets == [])
+
+
+def test_what_another_process_would_do_appears_too(
+    panel: DatasetsPanel, manager: DatasetManager, text_file: Path
+) -> None:
+    with DatasetManager(manager.data_dir) as other:
+        record = other.import_files(text_file).wait(60)
+        _until(panel, lambda: [d["id"] for d in panel.datasets] == [record.id])
+
+
+def test_the_main_job_over_the_wire(wire: Wire, text_file: Path, tokenizer_path: Path) -> None:
+    started = wire.ask("import_files", paths=[str(text_file)], name="texts")["result"]
+    dataset_id = started["dataset"]["id"]
+    assert started["job"]["kind"] == "import"
+    wire.wait_for(lambda m: m.get("event") == "completed")
+    assert wire.ask("list_datasets")["result"]["total"] == 1
+    assert wire.ask("get_dataset", dataset_id=dataset_id)["result"]["num_samples"] == 3
+    settings = {"tokenizer": str(tokenizer_path), "max_length": 8}
+    wire.ask("tokenize", dataset_id=dataset_id, settings=settings)
+    wire.wait_for(lambda m: m.get("event") == "completed" and m["kind"] == "tokenize")
+    (record,) = wire.ask("list_tokenizations", dataset_id=dataset_id)["result"]
+    assert record["status"] == "ready"
+    assert wire.ask("storage")["result"]["num_datasets"] == 1
+    assert wire.ask("retry", dataset_id=dataset_id)["result"]["job"]["state"] == "succeeded"
+    freed = wire.ask("delete_tokenization", tokenization_id=record["id"])["result"]
+    assert freed["freed_bytes"] > 0
+    assert wire.ask("delete_dataset", dataset_id=dataset_id)["ok"]
+    error = wire.ask("get_dataset", dataset_id=dataset_id)["error"]
+    assert error["code"] == "not_found"
+
+
+def test_a_job_is_cancelled_over_the_wire(wire: Wire, tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_text('{"text": "x"}\n' * 2_000_000)
+    started = wire.ask("import_files", paths=[str(path)])["result"]
+    answer = wire.ask("cancel", job_id=started["job"]["id"])
+    assert answer["result"]["state"] in ("cancelling", "cancelled")
+    _until(wire.panel, lambda: wire.panel.datasets == [] and wire.panel.jobs == [])
+    assert wire.ask("cancel", job_id="job_" + "0" * 32)["error"]["code"] == "not_found"
+
+
+def test_a_failed_download_is_told_by_an_event(wire: Wire) -> None:
+    reply = wire.ask("download", repo_id="nobody/nothing")
+    assert reply["result"]["dataset"]["status"] in ("downloading", "error")
+    event = wire.wait_for(lambda m: m.get("event") == "error")
+    assert event["error_code"] == "repo_not_found"
+    assert event["hint"]
+    _until(wire.panel, lambda: [d["status"] for d in wire.panel.datasets] == ["error"])
+    assert wire.ask("plan_download", repo_id="nobody/nothing")["error"]["code"] == (
+        "repo_not_found"
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [None, "x", [], {}, {"kind": "nope"}, {"kind": "ping"}, {"kind": "ping", "request_id": 5}],
+)
+def test_a_message_without_an_id_is_answered_once(wire: Wire, message: object) -> None:
+    wire.post(message)
+    (reply,) = wire.sent
+    assert (reply["request_id"], reply["ok"]) == (None, False)
+
+
+def test_unexpected_errors_show_no_inside(
+    wire: Wire, manager: DatasetManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("secret inside /home/somebody")
+
+    monkeypatch.setattr(manager, "storage", broken)
+    error = wire.ask("storage")["error"]
+    assert "secret" not in str(error)
+    assert error["hint"]
+
+
+def test_an_answer_that_is_too_large_is_not_sent(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mistudio_widgets.panel.MAX_REPLY_BYTES", 10)
+    assert "too large" in wire.ask("storage")["error"]["message"]
+
+
+def test_forged_traits_are_answered_with_the_truth(panel: DatasetsPanel) -> None:
+    answered: list[object] = []
+    panel.send_state = answered.append  # type: ignore[method-assign]
+    panel.set_state({"read_only": True, "datasets": [{"id": "forged"}], "selected": "x"})
+    assert (panel.read_only, panel.datasets, panel.selected) == (False, [], "x")
+    assert answered[0] == ["read_only", "datasets"]
+
+
+def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_file: Path) -> None:
+    record = manager.import_files(text_file).wait(60)
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        panel = DatasetsPanel(reader)
+        wire = Wire(panel)
+        try:
+            assert panel.read_only
+            assert [card["id"] for card in panel.datasets] == [record.id]
+            assert panel.storage["data_dir"] is None
+            for kind, given in (
+                ("download", {"repo_id": "a/b"}),
+                ("plan_download", {"repo_id": "a/b"}),
+                ("import_files", {"paths": [str(text_file)]}),
+                ("retry", {"dataset_id": record.id}),
+                ("cancel", {"job_id": "job_" + "0" * 32}),
+                ("delete_dataset", {"dataset_id": record.id}),
+                ("tokenize", {"dataset_id": record.id, "settings": {"tokenizer": "x"}}),
+                ("delete_tokenization", {"tokenization_id": "tok_" + "0" * 16}),
+            ):
+                assert wire.ask(kind, **given)["error"]["code"] == "read_only", kind
+            shown = wire.ask("get_dataset", dataset_id=record.id)["result"]
+            assert shown["file_path"] is None
+            assert wire.ask("ping")["ok"]
+        finally:
+            panel.close()
+
+
+def test_auto_tokenize_follows_what_the_panel_imports(
+    manager: DatasetManager, text_file: Path, tokenizer_path: Path
+) -> None:
+    settings = TokenizationSettings(tokenizer=str(tokenizer_path), max_length=4)
+    panel = DatasetsPanel(manager, auto_tokenize=settings)
+    wire = Wire(panel)
+    try:
+        started = wire.ask("import_files", paths=[str(text_file)])["result"]
+        wire.wait_for(lambda m: m.get("event") == "completed" and m["kind"] == "tokenize")
+        (record,) = manager.list_tokenizations(started["dataset"]["id"])
+        assert record.settings == settings
+    finally:
+        panel.close()
+
+
+def test_a_closed_panel_says_so(panel: DatasetsPanel) -> None:
+    wire = Wire(panel)
+    panel.close()
+    assert "closed" in wire.ask("storage")["error"]["message"]
+
+
+def test_a_panel_makes_its_own_manager(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MISTUDIO_DATA_DIR", str(data_dir))
+    panel = DatasetsPanel()
+    try:
+        assert panel.manager.data_dir == data_dir
+    finally:
+        panel.close()
+        panel.manager.close()
+
+
+def test_unknown_datasets_are_not_found(wire: Wire) -> None:
+    assert wire.ask("get_dataset", dataset_id=new_dataset_id())["error"]["code"] == "not_found"
