@@ -185,6 +185,8 @@ class Storage:
             raw = folder / "raw"
             if raw.exists():
                 remove_tree(raw)
+            for unfinished in folder.glob(".manifest.json.*.tmp"):
+                unfinished.unlink(missing_ok=True)
             fsync_dir(staged_raw)
             staged_raw.rename(raw)
             fsync_dir(folder)

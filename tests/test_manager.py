@@ -432,6 +432,8 @@ def test_a_read_only_manager_changes_nothing(
             with pytest.raises(ReadOnlyError):
                 write()
         assert "read-only" in repr(reader)
+        (seen,) = reader.list_tokenizations(dataset.id)
+        assert seen.settings.tokenizer == seen.tokenizer_name == tokenizer_path.parent.name
     assert manager.get_dataset(dataset.id).status == "ready"
 
 
@@ -461,6 +463,35 @@ def test_a_second_manager_sees_what_the_first_does(
         with pytest.raises(NotFoundError, match="in this process"):
             second.job(job.id)
         assert manager.job(job.id) is job
+
+
+def test_strangers_see_names_not_folders(manager: DatasetManager, tmp_path: Path) -> None:
+    path = tmp_path / "no text.csv"
+    path.write_text("a,b\n1,2\n")
+    job = manager.import_files(path)
+    with pytest.raises(MiStudioError):
+        job.wait(60)
+    assert "no text.csv" in (manager.get_dataset(job.dataset_id).error_message or "")
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        message = reader.get_dataset(job.dataset_id).error_message or ""
+        assert "no text.csv" in message
+        assert str(tmp_path) not in message
+
+
+def test_the_same_tokenizer_with_another_eos_is_another_tokenization(
+    manager: DatasetManager, dataset: DatasetRecord, tokenizer_path: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "renamed"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_bytes(tokenizer_path.read_bytes())
+    (folder / "tokenizer_config.json").write_text('{"eos_token": "!"}')
+    plain = manager.tokenize(dataset.id, tokenizer=str(tokenizer_path)).wait(60)
+    other = manager.tokenize(dataset.id, tokenizer=str(folder)).wait(60)
+    assert plain.id != other.id
+    assert plain.content_sha256 != other.content_sha256
+    assert other.tokenizer_name == "renamed"
+    first, second = (manager.load_tokens(r.id, "train")["input_ids"] for r in (plain, other))
+    assert not first.equal(second)
 
 
 def test_closing_leaves_interrupted_what_ran(data_dir: Path, tmp_path: Path) -> None:

@@ -70,7 +70,11 @@ describe("DatasetDetail", () => {
     };
     const metadata = { ...record.metadata, download } as typeof record.metadata;
     show({ send: (async () => ({ ...record, metadata })) as never });
-    expect(await screen.findByText("a.bin, 2 more")).toBeTruthy();
+    expect(await screen.findByText("Skipped Files (3)")).toBeTruthy();
+    expect(screen.getAllByRole("listitem").map((item) => item.textContent)).toEqual([
+      "a.bin",
+      "2 more",
+    ]);
   });
 
   it("asks again when the dataset changed, and says when it cannot be read", async () => {

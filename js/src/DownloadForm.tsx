@@ -3,7 +3,7 @@
 import { Download } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import type { Params, Send } from "./requests";
-import { Button, ErrorBox, Field } from "./ui";
+import { Button, ErrorBox, Field, Form } from "./ui";
 import { useRequest } from "./useRequest";
 
 export interface DownloadFormProps {
@@ -34,7 +34,7 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
   const fieldError = (field: string) => (failed?.field === field ? failed.message : null);
   const isEmpty = values.repo.trim() === "";
   return (
-    <form data-part="form.fields" className="space-y-4" onSubmit={submit} noValidate>
+    <Form part="form.fields" className="space-y-4" onSubmit={submit}>
       <Field
         part="form.input.repo"
         id="dataset-repo-input"
@@ -100,7 +100,7 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
         <Download data-part="form.button.icon" size={16} aria-hidden="true" />
         {pending ? "Downloading..." : "Download Dataset"}
       </Button>
-    </form>
+    </Form>
   );
 }
 

@@ -4,7 +4,7 @@ import { FolderInput } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import type { Params, Send } from "./requests";
 import { parseShares, type Shares } from "./splits";
-import { Button, classes, ErrorBox, Field, FieldLabel, INPUT_LOOK, SelectField } from "./ui";
+import { Button, classes, ErrorBox, Field, FieldLabel, Form, INPUT_LOOK, SelectField } from "./ui";
 import { useRequest } from "./useRequest";
 
 export interface ImportFormProps {
@@ -45,7 +45,7 @@ export function ImportForm({ send, disabled }: ImportFormProps) {
   const isDivided = values.divide.trim() !== "";
 
   return (
-    <form data-part="form.fields" className="space-y-4" onSubmit={submit} noValidate>
+    <Form part="form.fields" className="space-y-4" onSubmit={submit}>
       <div data-part="form.field">
         <FieldLabel htmlFor="import-paths-input">Paths</FieldLabel>
         <textarea
@@ -126,7 +126,7 @@ export function ImportForm({ send, disabled }: ImportFormProps) {
         <FolderInput data-part="form.button.icon" size={16} aria-hidden="true" />
         {pending ? "Importing..." : "Import Files"}
       </Button>
-    </form>
+    </Form>
   );
 }
 

@@ -131,20 +131,48 @@ function Details({ record }: { record: DatasetRecord }) {
       <SectionTitle>Details</SectionTitle>
       <dl className="grid grid-cols-1 gap-6 @[768px]:grid-cols-2">
         {detailsOf(record).map(([label, value]) => (
-          <div key={label} className="min-w-0">
-            <dt className="mb-1 text-sm text-slate-500">{label}</dt>
-            <dd className="break-anywhere font-mono text-sm text-slate-200">
-              <bdi>{value}</bdi>
-            </dd>
-          </div>
+          <Detail key={label} label={label}>
+            <bdi>{value}</bdi>
+          </Detail>
         ))}
       </dl>
+      <SkippedFiles record={record} />
     </section>
   );
 }
 
+function Detail({ label, children }: { label: string; children: ReactNode }) {
+  return (
+    <div className="min-w-0">
+      <dt className="mb-1 text-sm text-slate-500">{label}</dt>
+      <dd className="break-anywhere font-mono text-sm text-slate-200">{children}</dd>
+    </div>
+  );
+}
+
+/** The files that were left out, each with its reason. */
+function SkippedFiles({ record }: { record: DatasetRecord }) {
+  const { num_skipped_files = 0, skipped_files } = record.metadata.download ?? {};
+  if (!num_skipped_files) return null;
+  const named = skipped_files ?? [];
+  const rest = num_skipped_files - named.length;
+  return (
+    <dl data-part="overview.skipped" className="mt-6">
+      <Detail label={`Skipped Files (${formatCount(num_skipped_files)})`}>
+        <ul className="space-y-1">
+          {named.map((file) => (
+            <li key={file}>
+              <bdi>{file}</bdi>
+            </li>
+          ))}
+          {rest > 0 && <li>{formatCount(rest)} more</li>}
+        </ul>
+      </Detail>
+    </dl>
+  );
+}
+
 function detailsOf(record: DatasetRecord): [string, string][] {
-  const { download } = record.metadata;
   const rows: [string, string | null][] = [
     ["Dataset ID", record.id],
     ["HuggingFace Repository", record.repo_id],
@@ -157,7 +185,6 @@ function detailsOf(record: DatasetRecord): [string, string][] {
     ["Last Updated", formatTime(record.updated_at)],
     ["Path", record.file_path],
     ["In Use By", record.in_use_by.join(", ")],
-    ["Skipped Files", listSkipped(download?.num_skipped_files, download?.skipped_files)],
   ];
   return rows.filter((row): row is [string, string] => Boolean(row[1]));
 }
@@ -166,10 +193,4 @@ function listPairs<Value>(pairs: Record<string, Value>, write: (value: Value) =>
   return Object.entries(pairs)
     .map(([name, value]) => `${name}: ${write(value)}`)
     .join(", ");
-}
-
-function listSkipped(count: number | null | undefined, names: string[] | null | undefined) {
-  if (!count) return null;
-  const rest = count - (names?.length ?? 0);
-  return [...(names ?? []), ...(rest > 0 ? [`${formatCount(rest)} more`] : [])].join(", ");
 }

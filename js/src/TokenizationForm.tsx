@@ -16,7 +16,7 @@ import {
   type SettingsForm,
   settingsOf,
 } from "./settings";
-import { ErrorBox, Spinner } from "./ui";
+import { ErrorBox, Form, Spinner } from "./ui";
 import { useRequest } from "./useRequest";
 
 const COMMON_TOKENIZERS = [
@@ -71,7 +71,7 @@ export function TokenizationForm(props: TokenizationFormProps) {
     setStarted(await run(() => send("tokenize", request)));
   };
   return (
-    <form onSubmit={submit} noValidate>
+    <Form onSubmit={submit}>
       <h3 data-part="tokenization.title" className="mb-4 font-semibold">
         Tokenization Configuration
       </h3>
@@ -104,7 +104,7 @@ export function TokenizationForm(props: TokenizationFormProps) {
             "Started. You can close this dialog: tokenization continues in the background."}
         </p>
       </div>
-    </form>
+    </Form>
   );
 }
 

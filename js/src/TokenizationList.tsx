@@ -179,12 +179,18 @@ function Figures({ record }: { record: TokenizationRecord }) {
   );
 }
 
+const PADDINGS = {
+  do_not_pad: null,
+  max_length: "padded to that length",
+  longest: "padded to the longest",
+} as const;
+
 function describeSettings({ settings, engine, tokens_per_s }: TokenizationRecord): string {
   const parts = [
     settings.mode === "packed" ? "packed" : "per sample",
     `${formatCount(settings.max_length)} tokens per sequence`,
     settings.stride > 0 && `stride ${formatCount(settings.stride)}`,
-    settings.padding !== "do_not_pad" && `padding ${settings.padding}`,
+    PADDINGS[settings.padding],
     settings.shuffle_seed !== null && `shuffled with ${settings.shuffle_seed}`,
     engine,
     tokens_per_s !== null && `${plural(Math.round(tokens_per_s), "token")}/s`,

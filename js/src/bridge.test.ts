@@ -72,6 +72,57 @@ describe("traits", () => {
   });
 });
 
+describe("the selected dataset", () => {
+  it("is written through to the kernel", () => {
+    bridge.select(aCard().id);
+    expect(bridge.snapshot().selected).toBe(aCard().id);
+    bridge.select(null);
+    expect(bridge.snapshot().selected).toBeNull();
+    expect(model.saved).toEqual([aCard().id, null]);
+  });
+
+  it("follows the kernel, and is none where the kernel knows no such trait", () => {
+    expect(bridge.snapshot().selected).toBeNull();
+    model.publish({ selected: aCard().id });
+    expect(bridge.snapshot().selected).toBe(aCard().id);
+    expect(model.saved).toEqual([]);
+  });
+
+  it("is given up when its dataset goes", () => {
+    bridge.select(aCard().id);
+    model.publish({ datasets: [], total: 0 });
+    expect(bridge.snapshot().selected).toBeNull();
+    expect(model.saved).toEqual([aCard().id, null]);
+  });
+
+  it("may be one that is still to come, and outlives the going of others", () => {
+    const [first, second] = goldenState().datasets;
+    if (first === undefined || second === undefined) throw new Error("two datasets are needed");
+    model.publish({ datasets: [second], total: 1 });
+    model.publish({ selected: first.id });
+    model.publish({ datasets: [], total: 0 });
+    expect(bridge.snapshot().selected).toBe(first.id);
+    model.publish({ datasets: [first], total: 1 });
+    expect(bridge.snapshot().selected).toBe(first.id);
+    expect(model.saved).toEqual([]);
+  });
+
+  it("is no sign of life", () => {
+    vi.advanceTimersByTime(9_000);
+    bridge.select(aCard().id);
+    vi.advanceTimersByTime(1_000);
+    expect(bridge.snapshot()).toMatchObject({ connected: false, selected: aCard().id });
+  });
+
+  it("is opened also when the kernel cannot be told", () => {
+    vi.spyOn(model, "save_changes").mockImplementation(() => {
+      throw new Error("the comm is closed");
+    });
+    bridge.select(aCard().id);
+    expect(bridge.snapshot().selected).toBe(aCard().id);
+  });
+});
+
 describe("requests", () => {
   it("carry kind, id and parameters, and resolve with their own reply", async () => {
     const first = bridge.request("delete_dataset", { dataset_id: aCard().id });

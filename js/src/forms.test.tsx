@@ -151,6 +151,54 @@ describe("ImportForm", () => {
     expect(paths().value).toBe("");
   });
 
+  const divide = () => screen.getByLabelText<HTMLInputElement>("Divide into splits (optional)");
+  const sampleBy = () => screen.getByLabelText<HTMLSelectElement>("Sample by");
+
+  it("divides into splits, instead of one, and samples as was chosen", async () => {
+    const send = vi.fn(async () => ({}));
+    render(<ImportForm send={send as never} disabled={false} />);
+    await userEvent.type(paths(), "/data");
+    await userEvent.type(screen.getByLabelText("Split (optional)"), "test");
+    await userEvent.type(divide(), "train 90, validation 5, test 5");
+    expect(screen.getByLabelText<HTMLInputElement>("Split (optional)").disabled).toBe(true);
+    await userEvent.selectOptions(sampleBy(), "Document");
+    await userEvent.click(button());
+    const splits = { train: 0.9, validation: 0.05, test: 0.05 };
+    const params = { paths: ["/data"], splits, sample_by: "document" };
+    expect(send).toHaveBeenCalledExactlyOnceWith("import_files", params);
+    expect(divide().value).toBe("");
+    expect(sampleBy().value).toBe("");
+  });
+
+  it("sends no shares that are wrong", async () => {
+    const send = vi.fn(async () => ({}));
+    render(<ImportForm send={send as never} disabled={false} />);
+    await userEvent.type(paths(), "/data");
+    await userEvent.type(divide(), "train 90");
+    expect(divide().getAttribute("aria-invalid")).toBeNull();
+    await userEvent.click(button());
+    expect(screen.getByText("The shares add up to 90, not to 100")).toBeTruthy();
+    expect(divide().getAttribute("aria-invalid")).toBe("true");
+    expect(send).not.toHaveBeenCalled();
+    await userEvent.type(divide(), ", test 10");
+    expect(divide().getAttribute("aria-invalid")).toBeNull();
+    await userEvent.type(divide(), "{Enter}");
+    expect(send).toHaveBeenCalledOnce();
+  });
+
+  it.each([
+    ["splits", "Divide into splits (optional)"],
+    ["sample_by", "Sample by"],
+    ["split", "Split (optional)"],
+  ])("marks the field %s when the kernel names it", async (field, label) => {
+    const info = { code: "invalid_request", message: "No.", hint: null, field };
+    const send = () => Promise.reject(new RequestError(info));
+    render(<ImportForm send={send as never} disabled={false} />);
+    await userEvent.type(paths(), "x");
+    await userEvent.click(button());
+    expect((await screen.findByLabelText(label)).getAttribute("aria-invalid")).toBe("true");
+  });
+
   it("says which path is wrong", async () => {
     const info = {
       code: "invalid_request",

@@ -2,7 +2,6 @@ import { act, fireEvent, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import widget from "./index";
-import type { PanelState } from "./protocol.gen";
 import { FakeModel } from "./testing/model";
 import { golden, goldenState } from "./testing/wire";
 
@@ -11,7 +10,7 @@ Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
 
 let close: () => void = () => undefined;
 
-function show(state: Partial<PanelState> = goldenState()) {
+function show(state: ConstructorParameters<typeof FakeModel>[0] = goldenState()) {
   const model = new FakeModel(state);
   const el = document.createElement("div");
   document.body.append(el);
@@ -32,7 +31,7 @@ afterEach(() => {
   act(() => close());
   vi.useRealTimers();
   document.body.replaceChildren();
-  delete document.body.dataset["voila"];
+  for (const name of document.body.getAttributeNames()) document.body.removeAttribute(name);
 });
 
 describe("the host", () => {
@@ -83,6 +82,15 @@ describe("the host", () => {
     const { shadow } = show();
     const root = shadow.querySelector('[data-part~="panel.root"]');
     expect(root?.classList.contains("min-h-screen")).toBe(inVoila);
+  });
+
+  it.each([
+    ["false", "#020617"],
+    ["true", ""],
+  ])("gives a Voila page its own surface only where that is dark: light is %s", (light, color) => {
+    Object.assign(document.body.dataset, { voila: "voila", jpThemeLight: light });
+    show();
+    expect(document.body.style.getPropertyValue("--jp-layout-color0")).toBe(color);
   });
 });
 
@@ -156,12 +164,53 @@ describe("the panel", () => {
     expect(panel.queryByRole("dialog")).toBeNull();
   });
 
+  it("tells the kernel which dataset is open", async () => {
+    const { panel, model } = show();
+    await userEvent.click(panel.getByRole("button", { name: "TinyStories" }));
+    await userEvent.click(panel.getByRole("button", { name: "Close" }));
+    expect(model.saved).toEqual([goldenState().datasets[0]?.id, null]);
+  });
+
+  it("opens and closes what the kernel selects", () => {
+    const [first, second] = goldenState().datasets;
+    if (first === undefined || second === undefined) throw new Error("two datasets are needed");
+    const { panel, model } = show({ ...goldenState(), selected: first.id });
+    const title = () => within(panel.getByRole("dialog")).getByRole("heading", { level: 2 });
+    expect(title().textContent).toBe(first.name);
+    act(() => model.publish({ selected: second.id }));
+    expect(title().textContent).toBe(second.name);
+    act(() => model.publish({ selected: null }));
+    expect(panel.queryByRole("dialog")).toBeNull();
+    act(() => model.publish({ selected: "ds_unknown" }));
+    expect(panel.queryByRole("dialog")).toBeNull();
+  });
+
   it("closes the dialog of a dataset that is gone", async () => {
     const { panel, model } = show();
     await userEvent.click(panel.getByRole("button", { name: "TinyStories" }));
     expect(panel.getByRole("dialog")).toBeTruthy();
     act(() => model.publish({ datasets: [], total: 0 }));
     expect(panel.queryByRole("dialog")).toBeNull();
+    expect(model.get("selected")).toBeNull();
+  });
+
+  it("opens no dialog in a view that is not on the screen", () => {
+    const sizes: ((width: number) => void)[] = [];
+    class Observer {
+      constructor(callback: (entries: { contentRect: { width: number } }[]) => void) {
+        sizes.push((width) => callback([{ contentRect: { width } }]));
+      }
+      observe() {}
+      disconnect() {}
+    }
+    vi.stubGlobal("ResizeObserver", Observer);
+    const { panel } = show({ ...goldenState(), selected: goldenState().datasets[0]?.id ?? null });
+    expect(panel.queryByRole("dialog")).toBeNull();
+    act(() => sizes[0]?.(800));
+    expect(panel.getByRole("dialog")).toBeTruthy();
+    act(() => sizes[0]?.(0));
+    expect(panel.queryByRole("dialog")).toBeNull();
+    vi.unstubAllGlobals();
   });
 
   it("offers nothing that a read-only kernel would refuse", () => {

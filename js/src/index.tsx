@@ -5,6 +5,9 @@ import { App } from "./App";
 import { createBridge, type Model } from "./bridge";
 import { adoptStyles, showDialogsAgain, watchConnection } from "./shadow";
 
+// slate-950, of which panel.root is
+const SURFACE = "#020617";
+
 export interface RenderProps {
   model: Model;
   el: HTMLElement;
@@ -28,7 +31,9 @@ function render({ model, el }: RenderProps): () => void {
 
   const bridge = createBridge(model);
   const root = createRoot(container);
-  root.render(<App bridge={bridge} host={el} fullHeight={isInVoila(el.ownerDocument)} />);
+  const inVoila = isInVoila(el.ownerDocument);
+  if (inVoila) blendIn(el.ownerDocument.body);
+  root.render(<App bridge={bridge} host={el} fullHeight={inVoila} />);
 
   return () => {
     root.unmount();
@@ -40,6 +45,14 @@ function render({ model, el }: RenderProps): () => void {
 // Voila's page templates mark their body, also below a JupyterHub or a proxy
 function isInVoila(page: Document): boolean {
   return page.body.dataset["voila"] !== undefined;
+}
+
+/** Give a dark page the panel's own surface; a light one has dark text, which must stay legible. */
+function blendIn(body: HTMLElement): void {
+  if (body.dataset["jpThemeLight"] !== "false") return;
+  for (const layer of ["--jp-layout-color0", "--jp-layout-color1"]) {
+    body.style.setProperty(layer, SURFACE);
+  }
 }
 
 export default { render };

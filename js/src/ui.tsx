@@ -3,7 +3,9 @@
 import { Loader, X } from "lucide-react";
 import {
   type ButtonHTMLAttributes,
+  type FormHTMLAttributes,
   type InputHTMLAttributes,
+  type KeyboardEvent,
   type MouseEvent,
   type ReactNode,
   type SelectHTMLAttributes,
@@ -135,7 +137,8 @@ export function SelectField({ label, help, error, part, options, ...select }: Se
         data-part={`form.input ${part}`}
         aria-invalid={error ? true : undefined}
         aria-describedby={helpId}
-        className={classes(INPUT_LOOK, "py-2", error && "!border-red-500")}
+        // browsers indent what is chosen by 4 px, and make it lower than an input
+        className={classes(INPUT_LOOK, "h-[42px] !px-3", error && "!border-red-500")}
         {...select}
       >
         {options.map(([value, text]) => (
@@ -394,4 +397,20 @@ export function Toast({ text, hint, isError, onDismiss }: ToastProps) {
       </button>
     </div>
   );
+}
+
+export interface FormProps extends FormHTMLAttributes<HTMLFormElement> {
+  part?: string;
+}
+
+/** A form that Enter submits also in JupyterLab, which takes the key's default away. */
+export function Form({ part, ...rest }: FormProps) {
+  const submitOnEnter = (event: KeyboardEvent<HTMLFormElement>) => {
+    const { target } = event;
+    if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
+    if (!(target instanceof HTMLInputElement)) return;
+    event.preventDefault();
+    event.currentTarget.requestSubmit();
+  };
+  return <form data-part={part} noValidate onKeyDown={submitOnEnter} {...rest} />;
 }

@@ -179,7 +179,8 @@ class Catalog:
             return _gates[key]
 
     def _touch(self) -> None:
-        temporary = self._version_path.with_name(f".catalog.version.{uuid.uuid4().hex}")
+        # one name for all: writers hold the lock, and a killed one's is used up by the next
+        temporary = self._version_path.with_name(".catalog.version.tmp")
         temporary.write_text(uuid.uuid4().hex)
         temporary.replace(self._version_path)
 

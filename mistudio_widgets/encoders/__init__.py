@@ -10,7 +10,7 @@ same ids.
 """
 
 from .engines import Encoder, EncoderSpec, Engine, open_encoder
-from .loading import fingerprint, load_tokenizer
+from .loading import display_name, fingerprint, load_tokenizer
 from .probes import choose_engine, is_equal_on_probes, probe_texts
 from .tokenizer import Tokenizer
 
@@ -20,6 +20,7 @@ __all__ = [
     "Engine",
     "Tokenizer",
     "choose_engine",
+    "display_name",
     "fingerprint",
     "is_equal_on_probes",
     "load_tokenizer",

@@ -68,7 +68,7 @@ def load_tokenizer(
     }
     vocab = backend.get_vocab(with_added_tokens=True)
     return Tokenizer(
-        name=name or _name_of(given),
+        name=name or display_name(given),
         path=str(file.resolve()),
         sha256=file_sha256(file),
         vocab_size=len(vocab),
@@ -97,7 +97,12 @@ def fingerprint(file: Path) -> str:
     return hashlib.sha256(json.dumps([own, named], sort_keys=True).encode()).hexdigest()
 
 
-def _name_of(path: Path) -> str:
+def display_name(path: Path) -> str:
+    """Return what a person calls the tokenizer at a path: its folder's or its file's name.
+
+    >>> display_name(Path("models/gpt2/tokenizer.json")), display_name(Path("my_bpe.json"))
+    ('gpt2', 'my_bpe')
+    """
     absolute = path.absolute()
     if absolute.name == "tokenizer.json":
         return absolute.parent.name or absolute.stem

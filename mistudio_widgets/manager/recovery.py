@@ -32,10 +32,11 @@ def recover(parts: Parts) -> int:
         dead = [row for row in writer.active_jobs() if not parts.is_alive(row.owner_id)]
         for row in dead:
             _record_end(parts, writer, row)
-    _sweep_staging(parts)
+    for row in dead:
+        _discard_shards(parts, row)
+    _sweep_unfinished(parts)
     _sweep_owners(parts)
     for row in dead:
-        (parts.storage.jobs_dir / f"{row.snapshot.id}.json").unlink(missing_ok=True)
         _log.warning("job %s (%s) had been interrupted", row.snapshot.id, row.snapshot.kind)
     return len(dead)
 
@@ -120,7 +121,23 @@ def find_receipt(parts: Parts, dataset_id: str, tokenization_id: str) -> Receipt
     return receipt if is_whole else None
 
 
-def _sweep_staging(parts: Parts) -> None:
+def _discard_shards(parts: Parts, row: JobRow) -> None:
+    """Remove what a process did not get to remove after it had published."""
+    dataset_id, tokenization_id = row.snapshot.dataset_id, row.snapshot.tokenization_id
+    if tokenization_id is None or find_receipt(parts, dataset_id, tokenization_id) is None:
+        return
+    partial = parts.storage.partial_dir(dataset_id, tokenization_id)
+    if partial.exists():
+        with suppress(MiStudioError):
+            remove_tree(partial)
+
+
+def _sweep_unfinished(parts: Parts) -> None:
+    # listed before the catalog is asked: a job's row is there before its files are, a
+    # deletion's row is gone before its lock is free
+    staged = list(parts.storage.staged_jobs())
+    trashed = list(parts.storage.trashed())
+    job_files = list(parts.storage.jobs_dir.iterdir())
     with parts.catalog.read() as reader:
         assert reader is not None
         active = {row.snapshot.id for row in reader.active_jobs()}
@@ -128,11 +145,15 @@ def _sweep_staging(parts: Parts) -> None:
         for dataset_id, records in reader.tokenizations_of(list(homes)).items():
             for record in records:
                 homes[record.id] = parts.storage.tokenization_dir(dataset_id, record.id)
-    for job_id, folder in parts.storage.staged_jobs():
+    for path in job_files:
+        # job_<id>.json, and .job_<id>.json.<hex>.tmp of a write that did not end
+        if path.name.lstrip(".").partition(".")[0] not in active:
+            path.unlink(missing_ok=True)
+    for job_id, folder in staged:
         if job_id not in active:
             with suppress(MiStudioError):
                 remove_tree(folder)
-    for name, trash in parts.storage.trashed():
+    for name, trash in trashed:
         with suppress(MiStudioError):
             target = homes.get(name)
             if target is not None and not target.exists():

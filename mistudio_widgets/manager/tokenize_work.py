@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import encoders, tokenization
 from ..catalog import CatalogWriter
-from ..errors import AlreadyExistsError, MiStudioError, shown_path
+from ..errors import AlreadyExistsError, MiStudioError
 from ..jobs import Job
 from ..records import (
     Manifest,
@@ -236,7 +236,7 @@ def tokenization_record(
         ),
         dataset_id=dataset_id,
         settings=settings,
-        tokenizer_name=shown_path(settings.tokenizer),
+        tokenizer_name=encoders.display_name(tokenizer) if tokenizer else settings.tokenizer,
         status="queued",
         created_at=utc_now(),
     )

@@ -6,6 +6,7 @@ reader looks at the owners' locks and at ``jobs/*.json``, and shows what is true
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -26,7 +27,11 @@ from .parts import Parts, error_fields
 _TRUST_S: Final = 5.0
 _STALE_ENTRIES: Final = 200
 
+# the folders of an absolute or home path: what is left is the file's name
+_FOLDERS: Final = re.compile(r"(?<![\w/])(?:~|(?=/))/?(?:[^/\s]+/)+")
+
 FactT = TypeVar("FactT")
+ShownT = TypeVar("ShownT", DatasetRecord, TokenizationRecord)
 
 
 @dataclass(frozen=True)
@@ -221,7 +226,7 @@ class View:
         for job in live.interrupted:
             if job.dataset_id == record.id and job.kind != "tokenize":
                 changes |= {"status": "error", "progress": job.progress, **_error_of(job)}
-        return record.model_copy(update=changes)
+        return self._without_paths(record.model_copy(update=changes))
 
     def _shown_tokenizations(
         self, stored: Iterable[TokenizationRecord], live: Live
@@ -236,8 +241,23 @@ class View:
                     changes = {"progress": running[record.id].progress}
                 elif record.id in broken:
                     changes = {"status": "error", **_error_of(broken[record.id])}
-            shown.append(record.model_copy(update=changes))
+            if self._parts.read_only:
+                changes["settings"] = record.settings.model_copy(
+                    update={"tokenizer": record.tokenizer_name}
+                )
+            shown.append(self._without_paths(record.model_copy(update=changes)))
         return shown
+
+    def _without_paths(self, record: ShownT) -> ShownT:
+        """Leave out folders of this machine where strangers may look."""
+        if not self._parts.read_only:
+            return record
+        shown = {
+            name: _FOLDERS.sub("", text)
+            for name in ("error_message", "hint")
+            if (text := getattr(record, name)) is not None
+        }
+        return record.model_copy(update=shown)
 
 
 def _error_of(job: JobSnapshot) -> dict[str, str | None]:

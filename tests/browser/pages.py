@@ -36,6 +36,18 @@ _ERRORS = """() => {
 }"""
 
 
+_IS_IDLE = """() => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const kernel = panel.context.sessionContext.session?.kernel;
+  const waiting = [...panel.node.querySelectorAll(".jp-InputPrompt")]
+    .some(prompt => prompt.textContent.includes("*"));
+  const cells = panel.content.model.cells;
+  for (let i = 0; i < cells.length; i++)
+    if (cells.get(i).executionState === "running") return false;
+  return kernel?.status === "idle" && !waiting;
+}"""
+
+
 def open_notebook(page: Page, lab: Server, name: str) -> None:
     """Open a notebook with a kernel that is ready."""
     page.goto(lab.url)
@@ -44,17 +56,22 @@ def open_notebook(page: Page, lab: Server, name: str) -> None:
 
 
 def run_all(page: Page) -> None:
-    """Run all cells and wait for the end."""
-    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    """Start to run all cells; returns at once."""
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
 
 
-def restart_and_run_all(page: Page) -> None:
-    """Restart the kernel without a question, then run all cells."""
+def restart_kernel(page: Page) -> None:
+    """Restart the kernel without a question, and wait until it is idle."""
     page.evaluate(
-        "async () => { const panel = window.jupyterapp.shell.currentWidget;"
-        "await panel.context.sessionContext.session.kernel.restart(); }"
+        "async () => { const session = window.jupyterapp.shell.currentWidget.context"
+        ".sessionContext; await session.session.kernel.restart(); }"
     )
-    run_all(page)
+    wait_until_idle(page)
+
+
+def wait_until_idle(page: Page, timeout_s: float = 240) -> None:
+    """Wait until no cell waits or runs."""
+    page.wait_for_function(_IS_IDLE, timeout=timeout_s * 1000)
 
 
 def cell_errors(page: Page) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -15,6 +16,14 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 START_TIMEOUT_S = 90
+
+
+def chromium_path() -> str:
+    """Return Debian's Chromium, which `make test` installs."""
+    path = shutil.which("chromium")
+    if path is None:
+        raise RuntimeError("Chromium is missing: apt-get install chromium")
+    return path
 
 
 def free_port() -> int:
@@ -86,10 +95,19 @@ def _start(command: list[str], url: str, home: Path, data_dir: Path, cwd: Path) 
     raise RuntimeError(f"{command[2]} did not start:\n{log.read_text()[-3000:]}")
 
 
+def _write_busy_notebook(path: Path) -> None:
+    """Write the panel's notebook with a cell after it that runs for minutes."""
+    notebook = json.loads((REPOSITORY / "notebooks" / "Datasets.ipynb").read_text())
+    busy = {**notebook["cells"][-1], "id": "busy", "source": "import time\ntime.sleep(300)"}
+    notebook["cells"].append(busy)
+    path.write_text(json.dumps(notebook))
+
+
 def start_lab(folder: Path) -> Server:
     """Start JupyterLab on copies of the project's notebooks."""
     notebooks = folder / "notebooks"
     shutil.copytree(REPOSITORY / "notebooks", notebooks)
+    _write_busy_notebook(notebooks / "Busy.ipynb")
     port = free_port()
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",

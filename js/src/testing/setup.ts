@@ -1,7 +1,7 @@
 import { cleanup } from "@testing-library/react";
 import { afterEach, beforeEach, expect, vi } from "vitest";
 
-// nothing is laid out here, so nothing else would say that the panel is on the screen
+// nothing is laid out here, so nothing else would say that a panel is on the screen
 globalThis.ResizeObserver = class implements ResizeObserver {
   constructor(private readonly callback: ResizeObserverCallback) {}
 

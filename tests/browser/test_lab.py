@@ -1,0 +1,257 @@
+"""The product in real JupyterLab, in a real browser, as its user meets it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mistudio_widgets import DatasetManager
+
+from .pages import (
+    card,
+    cell_errors,
+    expect_status,
+    open_notebook,
+    part,
+    restart_kernel,
+    run_all,
+    save,
+    style,
+    wait_until_idle,
+)
+from .servers import Server
+
+pytestmark = pytest.mark.browser
+
+STDLIB = "Python standard library"
+STORIES = "roneneldan/TinyStories"
+
+
+def _open_panel(page: Page, lab: Server) -> None:
+    open_notebook(page, lab, "Datasets.ipynb")
+    run_all(page)
+    part(page, "panel.title").wait_for()
+
+
+def _open_tokenization(page: Page, title: str) -> None:
+    card(page, title).get_by_text(title, exact=True).click()
+    page.get_by_role("tab", name="Tokenization").click()
+
+
+def test_quickstart_from_files_to_tokens_and_all_again(page: Page, lab: Server) -> None:
+    open_notebook(page, lab, "Quickstart.ipynb")
+    run_all(page)
+    page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0 }")
+    part(page, "panel.title").wait_for()
+    expect_status(page, STDLIB, "Processing")
+    expect(part(card(page, STDLIB), "progress.track")).to_have_attribute("role", "progressbar")
+    expect_status(page, STDLIB, "Tokenizing", 120)
+    expect(part(card(page, STDLIB), "progress.caption")).to_contain_text("%")
+    expect_status(page, STDLIB, "Ready", 120)
+    expect(part(card(page, STDLIB), "chip.tokenized")).to_have_count(2, timeout=60_000)
+    expect(part(card(page, STDLIB), "chip.tokenized").first).to_have_text("Tokenized • quickstart")
+    expect_status(page, STORIES, "Error", 60)
+    expect(part(card(page, STORIES), "error.box")).to_contain_text("hub")
+    wait_until_idle(page)
+    assert cell_errors(page) == []
+    samples = part(card(page, STDLIB), "card.samples").inner_text()
+
+    restart_kernel(page)
+    run_all(page)
+    wait_until_idle(page)
+    assert cell_errors(page) == []
+    page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0 }")
+    expect_status(page, STDLIB, "Ready")
+    expect(part(page, "card")).to_have_count(2)
+    expect(part(card(page, STDLIB), "chip.tokenized")).to_have_count(2)
+    expect(part(card(page, STDLIB), "card.samples")).to_have_text(samples)
+
+
+def test_tokenize_from_the_browser(
+    page: Page, lab: Server, outside: DatasetManager, long_text: Path, tokenizer_path: Path
+) -> None:
+    _open_panel(page, lab)
+    outside.import_files(long_text.parent, name="Long text", sample_by="paragraph").wait(120)
+    expect_status(page, "Long text", "Ready", 10)
+    _open_tokenization(page, "Long text")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Tokenizer", exact=True).fill(str(tokenizer_path))
+    dialog.get_by_label(re.compile("Max Sequence Length")).fill("128")
+    part(dialog, "apply.button").click()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect_status(page, "Long text", "Tokenizing", 20)
+    expect(part(card(page, "Long text"), "progress.caption")).to_contain_text("/s", timeout=60_000)
+    expect_status(page, "Long text", "Ready", 200)
+    expect(part(card(page, "Long text"), "chip.tokenized")).to_have_count(1)
+    (dataset,) = outside.list_datasets(search="Long text").items
+    (record,) = outside.list_tokenizations(dataset.id)
+    assert outside.load_tokens(record.id, "train")["input_ids"].shape[1] == 128
+
+
+def test_cancel_from_the_browser_while_a_cell_is_running(
+    page: Page, lab: Server, outside: DatasetManager, tokenizer_path: Path
+) -> None:
+    (dataset,) = outside.list_datasets(search="Long text").items
+    open_notebook(page, lab, "Busy.ipynb")
+    run_all(page)
+    part(page, "panel.title").wait_for()
+    _open_tokenization(page, "Long text")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Tokenizer", exact=True).fill(str(tokenizer_path))
+    dialog.get_by_label(re.compile("Max Sequence Length")).fill("64")
+    part(dialog, "apply.button").click()
+    page.keyboard.press("Escape")
+    expect_status(page, "Long text", "Tokenizing", 20)
+    part(card(page, "Long text"), "card.cancel").click()
+    expect_status(page, "Long text", "Ready", 20)
+    prompts = page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts()
+    assert any("*" in prompt for prompt in prompts), "a cell had to be running all the time"
+    expect(part(card(page, "Long text"), "chip.tokenized")).to_have_count(1)
+    assert len(outside.list_tokenizations(dataset.id)) == 1
+    assert outside.jobs() == []
+
+
+def test_delete_asks_first_and_names_what_goes(
+    page: Page, lab: Server, outside: DatasetManager, tmp_path: Path
+) -> None:
+    path = tmp_path / "few.txt"
+    path.write_text("one\ntwo\n")
+    record = outside.import_files(path, name="To be deleted").wait(60)
+    _open_panel(page, lab)
+    part(card(page, "To be deleted"), "card.delete").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("To be deleted")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(card(page, "To be deleted")).to_be_visible()
+    part(card(page, "To be deleted"), "card.delete").click()
+    part(dialog, "delete.confirm").click()
+    expect(card(page, "To be deleted")).to_have_count(0)
+    assert outside.list_datasets(search="To be deleted").total == 0
+    assert not (lab.data_dir / "datasets" / record.id).exists()
+
+
+def test_import_from_the_browser_and_bad_input_is_told(
+    page: Page, lab: Server, tmp_path: Path
+) -> None:
+    _open_panel(page, lab)
+    path = tmp_path / "numbers.csv"
+    path.write_text("a,b\n1,2\n")
+    part(page, "form.switch").get_by_text("Import local files").click()
+    paths = part(page, "form.input.paths")
+    paths.fill(str(tmp_path / "missing.txt"))
+    part(page, "form.button").click()
+    expect(part(page, "form.card")).to_contain_text("missing.txt")
+    expect(paths).to_have_value(str(tmp_path / "missing.txt"))
+    paths.fill(str(path))
+    part(page, "form.input.name").fill("Numbers")
+    part(page, "form.button").click()
+    expect_status(page, "Numbers", "Error", 20)
+    expect(paths).to_have_value("")
+    box = part(card(page, "Numbers"), "error.box")
+    expect(box).to_contain_text("numbers.csv")
+    path.write_text("a,text\n1,hello\n")
+    part(card(page, "Numbers"), "card.retry").click()
+    expect_status(page, "Numbers", "Ready", 20)
+    expect(box).to_have_count(0)
+
+
+def test_offline_the_card_says_so(page: Page, lab: Server) -> None:
+    _open_panel(page, lab)
+    repository = page.get_by_label(re.compile("HuggingFace Dataset ID"))
+    repository.fill("somebody/something")
+    repository.press("Enter")
+    expect_status(page, "somebody/something", "Error", 30)
+    expect(repository).to_have_value("")
+    expect(part(card(page, "somebody/something"), "error.box")).to_contain_text("reach")
+
+
+def test_a_reload_shows_the_truth_again(
+    page: Page, lab: Server, outside: DatasetManager, long_text: Path
+) -> None:
+    _open_panel(page, lab)
+    save(page)
+    job = outside.import_files(long_text, name="Reloaded")
+    expect_status(page, "Reloaded", "Processing", 10)
+    page.reload()
+    part(page, "panel.title").wait_for(timeout=60_000)
+    expect(card(page, "Reloaded")).to_be_visible(timeout=20_000)
+    job.wait(120)
+    expect_status(page, "Reloaded", "Ready", 20)
+    outside.delete_dataset(job.dataset_id)
+    expect(card(page, "Reloaded")).to_have_count(0)
+
+
+def test_two_views_show_the_same(page: Page, lab: Server, outside: DatasetManager) -> None:
+    _open_panel(page, lab)
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:create-output-view')")
+    expect(part(page, "panel.title")).to_have_count(2)
+    names = part(page, "panel.root").nth(0).locator("[data-part~='card.title']")
+    others = part(page, "panel.root").nth(1).locator("[data-part~='card.title']")
+    expect(names).to_have_count(outside.list_datasets().total)
+    assert names.all_inner_texts() == others.all_inner_texts()
+
+
+def test_typing_never_edits_the_notebook(page: Page, lab: Server) -> None:
+    _open_panel(page, lab)
+    cells = page.locator(".jp-Notebook .jp-Cell").count()
+    repository = page.get_by_label(re.compile("HuggingFace Dataset ID"))
+    repository.click()
+    page.keyboard.type("ddxabzm")
+    expect(repository).to_have_value("ddxabzm")
+    assert page.locator(".jp-Notebook .jp-Cell").count() == cells
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("panel.root", {"background-color": "rgb(2, 6, 23)", "color": "rgb(241, 245, 249)"}),
+        ("panel.title", {"font-size": "24px", "font-weight": "600", "line-height": "32px"}),
+        (
+            "form.card",
+            {
+                "background-color": "rgba(15, 23, 42, 0.5)",
+                "border-top-color": "rgb(30, 41, 59)",
+                "border-top-left-radius": "8px",
+                "padding-top": "24px",
+            },
+        ),
+        ("form.input", {"background-color": "rgb(30, 41, 59)", "padding-left": "16px"}),
+        ("card.title", {"font-size": "18px", "font-weight": "600"}),
+        ("badge.ready", {"color": "rgb(52, 211, 153)", "font-size": "12px"}),
+    ],
+)
+def test_jupyterlabs_styles_do_not_come_in(
+    page: Page, lab: Server, name: str, facts: dict[str, str]
+) -> None:
+    _open_panel(page, lab)
+    assert style(part(page, name).first, *facts) == facts
+
+
+def test_the_kernel_stays_usable_while_jobs_run(
+    page: Page, lab: Server, outside: DatasetManager, long_text: Path
+) -> None:
+    _open_panel(page, lab)
+    running = threading.Event()
+    stop = outside.watch(running.set)
+    job = outside.import_files(long_text, name="Beside")
+    assert running.wait(10)
+    answer = page.evaluate(
+        """async () => {
+          const context = window.jupyterapp.shell.currentWidget.context;
+          const kernel = context.sessionContext.session.kernel;
+          const future = kernel.requestExecute({code: "1+1"});
+          const reply = await future.done;
+          return reply.content.status;
+        }"""
+    )
+    assert answer == "ok"
+    assert job.state == "running"
+    job.cancel()
+    expect(card(page, "Beside")).to_have_count(0, timeout=20_000)
+    stop()

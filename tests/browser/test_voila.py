@@ -1,0 +1,36 @@
+"""`Datasets.ipynb` as a read-only dashboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mistudio_widgets import DatasetManager
+
+from .pages import card, expect_status, part
+from .servers import Server
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_dashboard_follows_and_offers_nothing_to_change(
+    page: Page, voila: Server, outside: DatasetManager, tmp_path: Path
+) -> None:
+    page.goto(voila.url)
+    part(page, "panel.title").wait_for(timeout=60_000)
+    expect(part(page, "panel.readonly")).to_be_visible()
+    path = tmp_path / "seen.txt"
+    path.write_text("one\ntwo\n")
+    record = outside.import_files(path, name="Seen from outside").wait(60)
+    expect_status(page, "Seen from outside", "Ready", 10)
+    for name in ("form.card", "card.delete", "card.cancel", "card.retry"):
+        expect(part(page, name)).to_have_count(0)
+    card(page, "Seen from outside").get_by_text("Seen from outside").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(record.id)
+    assert str(outside.data_dir) not in dialog.inner_text()
+    page.keyboard.press("Escape")
+    outside.delete_dataset(record.id)
+    expect(card(page, "Seen from outside")).to_have_count(0)

@@ -1,0 +1,29 @@
+"""Processes killed for real, a few times; `make soak` does it many times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("crash.killing")
+
+from crash.killing import kill_imports, kill_tokenizations, write_source
+
+
+def test_a_killed_import_is_retried_to_the_same_bytes(
+    tmp_path: Path, stdlib_files: list[Path]
+) -> None:
+    source = write_source(tmp_path / "texts.jsonl", stdlib_files, 20_000_000)
+    kills = kill_imports(source, tmp_path, count=3, seed=1)
+    kills.report("imports")
+    assert kills.total >= 3
+
+
+def test_a_killed_tokenization_is_resumed_to_the_same_bytes(
+    tmp_path: Path, stdlib_files: list[Path], tokenizer_path: Path
+) -> None:
+    source = write_source(tmp_path / "texts.jsonl", stdlib_files, 24_000_000)
+    kills = kill_tokenizations(source, tokenizer_path, tmp_path, count=3, seed=2)
+    kills.report("tokenizations")
+    assert kills.total >= 3

@@ -1,0 +1,39 @@
+"""Processes killed for real, many times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("crash.killing")
+
+from crash.killing import kill_imports, kill_tokenizations, write_source
+
+pytestmark = pytest.mark.soak
+
+NUM_KILLS = 20
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", [11])
+def test_killed_imports_are_retried_to_the_same_bytes(
+    tmp_path: Path, stdlib_files: list[Path], seed: int
+) -> None:
+    source = write_source(tmp_path / "texts.jsonl", stdlib_files, 80_000_000)
+    kills = kill_imports(source, tmp_path, count=NUM_KILLS, seed=seed)
+    kills.report("imports")
+    assert kills.num_by_time >= NUM_KILLS // 3
+    assert kills.num_by_operation >= NUM_KILLS // 3
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", [12])
+def test_killed_tokenizations_are_resumed_to_the_same_bytes(
+    tmp_path: Path, stdlib_files: list[Path], tokenizer_path: Path, seed: int
+) -> None:
+    source = write_source(tmp_path / "texts.jsonl", stdlib_files, 80_000_000)
+    kills = kill_tokenizations(source, tokenizer_path, tmp_path, count=NUM_KILLS, seed=seed)
+    kills.report("tokenizations")
+    assert kills.num_by_time >= NUM_KILLS // 3
+    assert kills.num_by_operation >= NUM_KILLS // 3
