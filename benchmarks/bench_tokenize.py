@@ -18,10 +18,14 @@ import shutil
 import statistics
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from setting import in_child, machine, table, texts
+
+if TYPE_CHECKING:
+    from mistudio_widgets.jobs import Job
 
 MAX_LENGTH = 512
 VOCAB_SIZE = 32_000
@@ -159,6 +163,7 @@ def run_ours(data_dir: Path, dataset_id: Path, tokenizer: Path) -> dict[str, Any
     started = time.perf_counter()
     with DatasetManager(data_dir) as manager:
         job = manager.tokenize(str(dataset_id), tokenizer=str(tokenizer), max_length=MAX_LENGTH)
+        parts = _follow(job)
         record = job.wait()
         elapsed_s = time.perf_counter() - started
         kept = data_dir / "kept"
@@ -168,10 +173,25 @@ def run_ours(data_dir: Path, dataset_id: Path, tokenizer: Path) -> dict[str, Any
         manager.delete_tokenization(record.id)
     return {
         "elapsed_s": elapsed_s,
+        "parts": [(phase, f"{seconds:.2f}") for phase, seconds in parts.items()],
         "engine": record.engine,
         "num_tokens": record.num_tokens,
         "path": str(kept / "train.pt"),
     }
+
+
+def _follow(job: Job) -> dict[str, float]:
+    """Wait for a job; return the seconds of each phase, to 10 ms."""
+    parts: dict[str, float] = {}
+    before = time.perf_counter()
+    while not job.has_ended:
+        phase = job.snapshot().phase or "starting"
+        with suppress(TimeoutError):
+            job.wait(0.01)
+        now = time.perf_counter()
+        parts[phase] = parts.get(phase, 0) + now - before
+        before = now
+    return parts
 
 
 def run_map(parquet: Path, tokenizer_path: Path, out: Path, num_proc: int) -> dict[str, Any]:

@@ -46,9 +46,17 @@ class Owner:
     def __init__(self, folder: Path) -> None:
         self.id = uuid.uuid4().hex
         self.path = folder / f"{self.id}.lock"
-        self._descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._descriptor = self._open_locked()
         _owners.add(self)
+
+    def _open_locked(self) -> int:
+        while True:
+            descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # a sweep may have taken the file for a dead one's before it was locked
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+            os.close(descriptor)
 
     def release(self) -> None:
         """End this owner and remove its file."""
@@ -74,10 +82,11 @@ def _close_inherited() -> None:
 os.register_at_fork(after_in_child=_close_inherited)
 
 
-def is_owner_alive(folder: Path, owner_id: str) -> bool:
+def is_owner_alive(folder: Path, owner_id: str, *, remove_dead: bool = False) -> bool:
     """Whether the manager with this id still holds its lock.
 
-    Probed with a shared lock: two exclusive probes would see each other.
+    Probed with a shared lock: two exclusive probes would see each other. ``remove_dead`` removes
+    the file while that lock is held, so never the file of one that is just being born.
     """
     try:
         descriptor = os.open(folder / f"{owner_id}.lock", os.O_RDONLY | os.O_CLOEXEC)
@@ -85,6 +94,8 @@ def is_owner_alive(folder: Path, owner_id: str) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if remove_dead:
+            (folder / f"{owner_id}.lock").unlink(missing_ok=True)
     except BlockingIOError:
         return True
     finally:

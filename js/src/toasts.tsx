@@ -3,7 +3,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Bridge, KernelEvent } from "./bridge";
 import { formatCount, plural } from "./format";
-import { Toast } from "./ui";
+import { classes, Toast } from "./ui";
 
 const SHOWN_S = 6;
 const ERROR_SHOWN_S = 15;
@@ -71,17 +71,33 @@ export interface ToastsProps {
   onDismiss: (id: string) => void;
 }
 
-/** At the bottom right of what is visible of the panel. */
+/**
+ * At the bottom right of the page, wherever the panel is scrolled to: JupyterLab's outputs trap
+ * what is merely sticky or fixed, so they are in the browser's top layer.
+ */
 export function Toasts({ toasts, onDismiss }: ToastsProps) {
+  const layer = useRef<HTMLDivElement>(null);
+  const isEmpty = toasts.length === 0;
+  useEffect(() => {
+    const element = layer.current;
+    if (isEmpty || element === null) return;
+    element.showPopover();
+    return () => element.hidePopover();
+  }, [isEmpty]);
   return (
-    <div
-      role="status"
-      aria-live="polite"
-      className="pointer-events-none sticky bottom-4 z-10 flex h-0 flex-col items-end justify-end gap-2 px-4"
-    >
-      {toasts.map(({ id, ...toast }) => (
-        <Toast key={id} {...toast} onDismiss={() => onDismiss(id)} />
-      ))}
+    <div role="status" aria-live="polite">
+      <div
+        ref={layer}
+        popover="manual"
+        className={classes(
+          "pointer-events-none fixed inset-auto bottom-10 right-6 m-0 flex-col items-end gap-2",
+          "overflow-visible border-0 bg-transparent p-0 [&:popover-open]:flex",
+        )}
+      >
+        {toasts.map(({ id, ...toast }) => (
+          <Toast key={id} {...toast} onDismiss={() => onDismiss(id)} />
+        ))}
+      </div>
     </div>
   );
 }

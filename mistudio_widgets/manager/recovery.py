@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from ..catalog import CatalogWriter, JobRow
 from ..errors import CorruptFileError, MiStudioError, NotFoundError
-from ..jobs import interruption, read_job_file
+from ..jobs import interruption, is_owner_alive, read_job_file
 from ..records import Manifest, Receipt
 from ..storage import remove_tree
 from .parts import Parts, error_fields
@@ -165,5 +165,5 @@ def _sweep_unfinished(parts: Parts) -> None:
 
 def _sweep_owners(parts: Parts) -> None:
     for path in parts.storage.owners_dir.glob("*.lock"):
-        if not parts.is_alive(path.stem):
-            path.unlink(missing_ok=True)
+        if path.stem != parts.owner_id:
+            is_owner_alive(parts.storage.owners_dir, path.stem, remove_dead=True)
