@@ -52,7 +52,7 @@ class Server:
             self.process.wait(15)
 
 
-def _environment(home: Path, data_dir: Path) -> dict[str, str]:
+def _environment(home: Path, data_dir: Path, python: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     env.update(
         HOME=str(home),
@@ -64,7 +64,7 @@ def _environment(home: Path, data_dir: Path) -> dict[str, str]:
         # a port where nobody listens: offline, without a look into the DNS
         HF_ENDPOINT="http://127.0.0.1:9",
         MISTUDIO_DATA_DIR=str(data_dir),
-        PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        PATH=f"{python.parent}:{os.environ['PATH']}",
     )
     env.pop("COVERAGE_PROCESS_START", None)
     return env
@@ -77,7 +77,7 @@ def _start(command: list[str], url: str, home: Path, data_dir: Path, cwd: Path) 
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=_environment(home, data_dir),
+            env=_environment(home, data_dir, Path(command[0])),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -103,14 +103,14 @@ def _write_busy_notebook(path: Path) -> None:
     path.write_text(json.dumps(notebook))
 
 
-def start_lab(folder: Path) -> Server:
+def start_lab(folder: Path, *, python: Path = Path(sys.executable)) -> Server:
     """Start JupyterLab on copies of the project's notebooks."""
     notebooks = folder / "notebooks"
     shutil.copytree(REPOSITORY / "notebooks", notebooks)
     _write_busy_notebook(notebooks / "Busy.ipynb")
     port = free_port()
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+        str(python), "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
         "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--allow-root",
         f"--ServerApp.root_dir={notebooks}", "--expose-app-in-browser",
     ]  # fmt: skip
