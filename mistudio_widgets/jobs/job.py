@@ -1,0 +1,183 @@
+"""A handle on background work, and what the work itself has to be."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import JobCancelled, MiStudioError
+from ..progress import Progress
+from ..records import JobKind, JobSnapshot, JobState, new_job_id, utc_now
+
+
+class Work(Protocol):
+    """What a job does. Every method is called in the job's own thread, one after another."""
+
+    def run(self, job: Job) -> object:
+        """Do it; the value is what `Job.wait` returns. ``job.progress`` counts and cancels."""
+
+    def undo(self, job: Job) -> None:
+        """Remove all traces, after a cancel."""
+
+    def fail(self, job: Job, error: MiStudioError) -> None:
+        """Record an error."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job ended."""
+
+    state: JobState
+    result: object = None
+    error: BaseException | None = None
+
+
+class Job:
+    """A handle on background work.
+
+    *Threads:* every method may be called from any thread.
+    """
+
+    def __init__(self, kind: JobKind, dataset_id: str, tokenization_id: str | None = None) -> None:
+        self.id = new_job_id()
+        self.kind: JobKind = kind
+        self.dataset_id = dataset_id
+        self.tokenization_id = tokenization_id
+        self.created_at = utc_now()
+        self.progress = Progress()
+        self._lock = threading.Lock()
+        self._state: JobState = "queued"
+        self._end: End | None = None
+        self._interrupted = False
+        self._ended = threading.Event()
+        self._on_cancel: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        snapshot = self.snapshot()
+        return f"<Job {self.kind} {self.id} {snapshot.state} {snapshot.progress:.1f} %>"
+
+    @property
+    def state(self) -> JobState:
+        """Where the job is; see the drawing at the top of this module."""
+        return self._state
+
+    def snapshot(self) -> JobSnapshot:
+        """Return the job as it is now."""
+        counted = self.progress.state()
+        error = self._end.error if self._end else None
+        fraction = 1.0 if self._state == "succeeded" else counted.fraction
+        return JobSnapshot(
+            id=self.id,
+            kind=self.kind,
+            dataset_id=self.dataset_id,
+            tokenization_id=self.tokenization_id,
+            state=self._state,
+            progress=100 * fraction,
+            phase=counted.phase,
+            done=counted.done,
+            total=counted.total,
+            unit=counted.unit,
+            per_s=counted.per_s,
+            eta_s=counted.eta_s,
+            error_code=error.code if isinstance(error, MiStudioError) else None,
+            error_message=error.message if isinstance(error, MiStudioError) else None,
+            hint=error.hint if isinstance(error, MiStudioError) else None,
+            created_at=self.created_at,
+        )
+
+    def cancel(self) -> None:
+        """Ask the job to stop and to remove what it wrote; returns at once.
+
+        Does nothing to a job that has ended. The state is ``cancelling`` until it is true.
+        """
+        with self._lock:
+            if self._end is not None or self._state not in ("queued", "running"):
+                return
+            self._state = "cancelling"
+        self.progress.cancel()
+        if self._on_cancel is not None:
+            self._on_cancel()
+
+    def wait(self, timeout_s: float | None = None) -> Any:
+        """Wait for the end.
+
+        Parameters
+        ----------
+        timeout_s : float or None
+            Seconds; None waits for ever.
+
+        Returns
+        -------
+        DatasetRecord or TokenizationRecord
+            What the job made.
+
+        Raises
+        ------
+        MiStudioError
+            The job's error.
+        JobCancelled
+            When it was cancelled.
+        TimeoutError
+            When ``timeout_s`` is up; the job goes on.
+        """
+        if not self._ended.wait(timeout_s):
+            raise TimeoutError(f"The job did not end within {timeout_s} s; it goes on.")
+        assert self._end is not None
+        if self._end.state == "cancelled":
+            raise JobCancelled
+        if self._end.error is not None:
+            raise self._end.error
+        return self._end.result
+
+    def wait_until_ended(self, timeout_s: float) -> bool:
+        """Wait without a result; False when ``timeout_s`` is up."""
+        return self._ended.wait(timeout_s)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether `wait` would return or raise at once."""
+        return self._ended.is_set()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the runner was closed under the job."""
+        return self._interrupted
+
+    def begin(self) -> bool:
+        """Go from queued to running; False when it was cancelled before. For the runner."""
+        with self._lock:
+            if self._state != "queued":
+                return False
+            self._state = "running"
+            return True
+
+    def interrupt(self) -> None:
+        """Stop, to be gone on with later. For the runner."""
+        self._interrupted = True
+        self.progress.cancel()
+
+    def finish(self, end: End) -> None:
+        """Take the end; `release` lets those who wait see it. For the runner."""
+        with self._lock:
+            self._end = end
+            self._state = end.state
+
+    def release(self) -> None:
+        """Let `wait` return. For the runner."""
+        self._ended.set()
+
+    def call_on_cancel(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when `cancel` was pressed. For the runner."""
+        self._on_cancel = callback
+
+
+def ended_job(
+    kind: JobKind, dataset_id: str, result: object, tokenization_id: str | None = None
+) -> Job:
+    """Return a job that has already succeeded with ``result``."""
+    job = Job(kind, dataset_id, tokenization_id)
+    job.finish(End("succeeded", result=result))
+    job.release()
+    return job

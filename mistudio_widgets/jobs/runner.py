@@ -1,0 +1,242 @@
+"""`JobRunner`: threads, places, order, and telling of every change."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from ..errors import InterruptedJobError, MiStudioError
+from ..records import JobKind, JobSnapshot
+from ..storage import write_atomic
+from .job import End, Job, Work
+
+TICK_S: Final = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+class JobRunner:
+    """Runs work in threads, at most so many of a kind at once; more wait in order.
+
+    Parameters
+    ----------
+    limits : mapping of kind to int
+        How many jobs of each kind run at the same time.
+    folder : Path
+        Where the progress of active jobs is written, at most ten times a second.
+    on_change : callable
+        Called with a job after each change of state.
+    on_tick : callable
+        Called with the jobs whose progress moved.
+    """
+
+    def __init__(
+        self,
+        limits: Mapping[JobKind, int],
+        folder: Path,
+        *,
+        on_change: Callable[[Job], None],
+        on_tick: Callable[[list[Job]], None],
+    ) -> None:
+        self._folder = folder
+        self._on_change = on_change
+        self._on_tick = on_tick
+        self._lock = threading.Lock()
+        self._active: dict[str, tuple[Job, Work]] = {}
+        self._queues: dict[JobKind, deque[str]] = {kind: deque() for kind in limits}
+        self._free = dict(limits)
+        self._closed = False
+        self._ticking = False
+        self._stop = threading.Event()
+
+    def submit(self, job: Job, work: Work) -> None:
+        """Start ``job``, now or as soon as its kind has a free place."""
+        job.call_on_cancel(lambda: self._cancelled(job))
+        with self._lock:
+            if self._closed:
+                raise InterruptedJobError(
+                    "The manager is closed.", hint="Make a new DatasetManager."
+                )
+            self._active[job.id] = (job, work)
+            self._queues[job.kind].append(job.id)
+            start_ticker = not self._ticking
+            self._ticking = True
+        if start_ticker:
+            _thread("ticker", self._tick_while_active)
+        self._start_next(job.kind)
+
+    def active(self) -> list[Job]:
+        """Return the jobs of this runner that have not ended, oldest first."""
+        with self._lock:
+            return [job for job, _ in self._active.values()]
+
+    def find(self, job_id: str) -> Job | None:
+        """Return an active job of this runner."""
+        with self._lock:
+            entry = self._active.get(job_id)
+        return entry[0] if entry else None
+
+    def close(self, timeout_s: float) -> bool:
+        """Stop all jobs, which end as interrupted; True when all threads ended in time."""
+        with self._lock:
+            self._closed = True
+            active = list(self._active.values())
+            queued = {job_id for queue in self._queues.values() for job_id in queue}
+            for queue in self._queues.values():
+                queue.clear()
+        for job, work in active:
+            job.interrupt()
+            if job.id in queued:
+                _thread(job.id, self._end_queued, job, work)
+        deadline = time.monotonic() + timeout_s
+        done = all(job.wait_until_ended(max(deadline - time.monotonic(), 0)) for job, _ in active)
+        self._stop.set()
+        return done
+
+    def _start_next(self, kind: JobKind) -> None:
+        while True:
+            with self._lock:
+                if not self._queues[kind] or self._free[kind] < 1:
+                    return
+                job, work = self._active[self._queues[kind].popleft()]
+                self._free[kind] -= 1
+            _thread(job.id, self._run, job, work)
+
+    def _run(self, job: Job, work: Work) -> None:
+        try:
+            if job.begin():
+                self._tell(job)
+                self._end(job, self._attempt(job, work))
+            else:
+                self._end(job, self._undone(job, work))
+        finally:
+            with self._lock:
+                self._free[job.kind] += 1
+            self._start_next(job.kind)
+
+    def _attempt(self, job: Job, work: Work) -> End:
+        try:
+            return End("succeeded", result=work.run(job))
+        except BaseException as error:  # noqa: BLE001 -- the edge of a thread
+            # libraries wrap exceptions: whether this is a cancel is told by our flag alone
+            if job.is_interrupted:
+                return self._failed(job, work, _interruption(job))
+            if job.progress.is_cancelled:
+                return self._undone(job, work)
+            return self._failed(job, work, _as_our_own(error))
+
+    def _end_queued(self, job: Job, work: Work) -> None:
+        if job.is_interrupted:
+            self._end(job, self._failed(job, work, _interruption(job)))
+        else:
+            self._end(job, self._undone(job, work))
+
+    def _undone(self, job: Job, work: Work) -> End:
+        try:
+            work.undo(job)
+        except Exception as error:  # noqa: BLE001 -- the edge of a thread
+            _log.exception("could not undo %s", job.id)
+            return End("failed", error=_as_our_own(error))
+        return End("cancelled")
+
+    def _failed(self, job: Job, work: Work, error: MiStudioError) -> End:
+        try:
+            work.fail(job, error)
+        except Exception:  # noqa: BLE001 -- the edge of a thread
+            _log.exception("could not record the error of %s: %s", job.id, error)
+        return End("failed", error=error)
+
+    def _end(self, job: Job, end: End) -> None:
+        job.finish(end)
+        (self._folder / f"{job.id}.json").unlink(missing_ok=True)
+        with self._lock:
+            self._active.pop(job.id, None)
+        self._tell(job)
+        job.release()
+
+    def _cancelled(self, job: Job) -> None:
+        with self._lock:
+            queue = self._queues[job.kind]
+            is_queued = job.id in queue
+            if is_queued:
+                queue.remove(job.id)
+            entry = self._active.get(job.id)
+        if is_queued and entry is not None:
+            _thread(job.id, self._end_queued, *entry)
+        self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        try:
+            self._on_change(job)
+        except Exception:  # noqa: BLE001 -- a listener must not end the job
+            _log.exception("a listener failed on %s", job.id)
+
+    def _tick_while_active(self) -> None:
+        last: dict[str, JobSnapshot] = {}
+        while not self._stop.wait(TICK_S):
+            with self._lock:
+                jobs = [job for job, _ in self._active.values()]
+                if not jobs:
+                    self._ticking = False
+                    return
+            moved = [job for job in jobs if self._write_if_moved(job, last)]
+            if moved:
+                try:
+                    self._on_tick(moved)
+                except Exception:  # noqa: BLE001 -- a listener must not end the ticker
+                    _log.exception("a listener failed on a tick")
+
+    def _write_if_moved(self, job: Job, last: dict[str, JobSnapshot]) -> bool:
+        snapshot = job.snapshot()
+        if last.get(job.id) == snapshot:
+            return False
+        last[job.id] = snapshot
+        path = self._folder / f"{job.id}.json"
+        try:
+            write_atomic(path, snapshot.model_dump_json().encode(), durable=False)
+            if job.has_ended:
+                path.unlink(missing_ok=True)
+        except OSError:
+            _log.warning("could not write the progress of %s", job.id, exc_info=True)
+        return True
+
+
+def read_job_file(folder: Path, job_id: str) -> JobSnapshot | None:
+    """Read the progress that another process wrote; None when there is none."""
+    try:
+        return JobSnapshot.model_validate(json.loads((folder / f"{job_id}.json").read_bytes()))
+    except (OSError, ValueError):
+        return None
+
+
+def _interruption(job: Job) -> InterruptedJobError:
+    return interruption(job.snapshot().progress)
+
+
+def interruption(progress: float) -> InterruptedJobError:
+    """Return the error of a job whose process ended at ``progress`` percent."""
+    return InterruptedJobError(
+        f"Interrupted at {progress:.1f} %.", hint="Retry resumes from there."
+    )
+
+
+def _as_our_own(error: BaseException) -> MiStudioError:
+    if isinstance(error, MiStudioError):
+        return error
+    _log.error("a job failed unexpectedly", exc_info=error)
+    ours = MiStudioError(
+        f"An unexpected error ended the job: {type(error).__name__}: {error}",
+        hint="Please report it with the log.",
+    )
+    ours.__cause__ = error
+    return ours
+
+
+def _thread(name: str, target: Callable[..., None], *args: object) -> None:
+    threading.Thread(target=target, args=args, name=f"mistudio-{name}", daemon=True).start()
