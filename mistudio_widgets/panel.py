@@ -41,6 +41,7 @@ from .records import (
     TokenizationRecord,
     TokenizationSettings,
 )
+from .storage import default_data_dir
 
 # The server lets 1000 comm messages a second through and drops the last ones too.
 PUBLISH_EVERY_S: Final = 0.05
@@ -58,7 +59,7 @@ class DatasetsPanel(anywidget.AnyWidget):
     Parameters
     ----------
     manager : DatasetManager, optional
-        Default: one on the default data folder.
+        Default: one on the default data folder, the same for all panels of a process.
     auto_tokenize : TokenizationSettings, optional
         Every download and import from the panel is tokenized with these.
 
@@ -86,7 +87,7 @@ class DatasetsPanel(anywidget.AnyWidget):
                 "The panel's front end is not built.",
                 hint="Run `npm --prefix js install && npm --prefix js run build`.",
             )
-        self.manager = manager if manager is not None else DatasetManager()
+        self.manager = manager if manager is not None else _default_manager()
         self._auto_tokenize = auto_tokenize
         self._publish_lock = threading.Lock()
         self._wake = threading.Event()
@@ -252,6 +253,24 @@ class DatasetsPanel(anywidget.AnyWidget):
         job = self.manager.job(given["job_id"])
         job.cancel()
         return job.snapshot()
+
+
+_defaults: dict[Path, DatasetManager] = {}
+_defaults_lock = threading.Lock()
+
+
+def _default_manager() -> DatasetManager:
+    """Return this process's manager on the default data folder.
+
+    A cell that is run again must find the jobs that it started before: only their own manager
+    can cancel them.
+    """
+    folder = default_data_dir()
+    with _defaults_lock:
+        found = _defaults.get(folder)
+        if found is None or found.is_closed:
+            found = _defaults[folder] = DatasetManager()
+        return found
 
 
 def _freed(num_bytes: int) -> Freed:

@@ -294,9 +294,16 @@ def test_tokens_of_an_unknown_split_or_a_lost_file_are_named(
     (folder / "train.pt").write_bytes(b"no tensor")
     with pytest.raises(CorruptFileError, match=r"train\.pt"):
         manager.load_tokens(record.id, "train")
-    assert manager.delete_tokenization(record.id) > 0
+    first = manager.tokenize(dataset.id, tokenizer=str(tokenizer_path), max_length=7).wait(60)
+    assert manager.delete_tokenization(first.id) > 0
     with pytest.raises(NotFoundError):
-        manager.get_tokenization(record.id)
+        manager.get_tokenization(first.id)
+    left = manager.get_dataset(dataset.id).metadata.tokenization
+    assert left is not None
+    assert left.tokenization_id == record.id
+    manager.delete_tokenization(record.id)
+    shown = manager.get_dataset(dataset.id)
+    assert (shown.metadata.tokenization, shown.num_tokens) == (None, None)
 
 
 def test_tokenization_follows_an_import_by_itself(

@@ -231,9 +231,16 @@ def test_a_panel_makes_its_own_manager(data_dir: Path, monkeypatch: pytest.Monke
     panel = DatasetsPanel()
     try:
         assert panel.manager.data_dir == data_dir
+        again = DatasetsPanel()
+        assert again.manager is panel.manager, "a cell run again must find its jobs"
+        again.close()
     finally:
         panel.close()
         panel.manager.close()
+    fresh = DatasetsPanel()
+    assert fresh.manager is not panel.manager
+    fresh.close()
+    fresh.manager.close()
 
 
 def test_unknown_datasets_are_not_found(wire: Wire) -> None:

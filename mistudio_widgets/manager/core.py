@@ -65,6 +65,7 @@ class Core:
             if limit < 1:
                 raise InvalidRequestError(f"{field} must be at least 1, not {limit}.", field=field)
         self.read_only = read_only or _is_voila()
+        self.is_closed = False
         storage = Storage(
             Path(data_dir) if data_dir is not None else default_data_dir(),
             read_only=self.read_only,
@@ -124,6 +125,7 @@ class Core:
         timeout_s : float
             Seconds to wait for the jobs' threads.
         """
+        self.is_closed = True
         self._runner.close(timeout_s)
         self._follower.close()
         self._announcer.close()

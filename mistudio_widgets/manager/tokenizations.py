@@ -27,7 +27,7 @@ from .checks import (
     settings_of,
 )
 from .core import Core
-from .tokenize_work import TokenizeWork, tokenization_record
+from .tokenize_work import TokenizeWork, forget_tokenization, tokenization_record
 
 if TYPE_CHECKING:
     import torch
@@ -158,7 +158,7 @@ class TokenizationMethods(Core):
                 writer.get_tokenization(tokenization_id)
                 self._must_not_be_made(writer, tokenization_id)
                 trash = storage.trash_tokenization(record.dataset_id, tokenization_id)
-                writer.delete_tokenization(tokenization_id)
+                forget_tokenization(writer, record)
         except BaseException:
             if trash is not None:
                 target = storage.tokenization_dir(record.dataset_id, tokenization_id)

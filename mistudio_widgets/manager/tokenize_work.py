@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from .. import encoders, tokenization
 from ..catalog import CatalogWriter
@@ -202,7 +203,24 @@ def note_tokenization(writer: CatalogWriter, record: TokenizationRecord) -> None
     """Write a ready tokenization, and its short form into its dataset's metadata."""
     writer.put_tokenization(record)
     dataset = writer.get_dataset(record.dataset_id)
-    short = {
+    metadata = dataset.metadata.merged({"tokenization": _short_form(record)})
+    writer.update_dataset(dataset.id, metadata=metadata)
+
+
+def forget_tokenization(writer: CatalogWriter, record: TokenizationRecord) -> None:
+    """Delete a tokenization; the metadata then tells of the newest that is left, or of none."""
+    writer.delete_tokenization(record.id)
+    dataset = writer.get_dataset(record.dataset_id)
+    left = writer.tokenizations_of([dataset.id])[dataset.id]
+    metadata = dataset.metadata.model_copy(update={"tokenization": None})
+    newest = next((item for item in left if item.status == "ready"), None)
+    if newest is not None:
+        metadata = metadata.merged({"tokenization": _short_form(newest)})
+    writer.update_dataset(dataset.id, metadata=metadata)
+
+
+def _short_form(record: TokenizationRecord) -> dict[str, Any]:
+    return {
         "tokenization_id": record.id,
         "tokenizer_name": record.tokenizer_name,
         "text_column_used": record.text_column_used,
@@ -213,7 +231,6 @@ def note_tokenization(writer: CatalogWriter, record: TokenizationRecord) -> None
         "min_seq_length": record.min_seq_length,
         "max_seq_length": record.max_seq_length,
     }
-    writer.update_dataset(dataset.id, metadata=dataset.metadata.merged({"tokenization": short}))
 
 
 def tokenization_record(
