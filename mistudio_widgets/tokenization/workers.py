@@ -29,7 +29,7 @@ def tokenize_shards(
     """Tokenize all shards; the runs come back in the order of the shards.
 
     *Cancellation:* threads stop within a batch, other executors between shards. Whatever ends
-    this function, no worker is running any more.
+    this function, no worker is running any more. Of several faults the first in order is raised.
     """
     open_encoder(spec)
     with _pool(executor) as (pool, shares_memory):
@@ -47,8 +47,16 @@ def tokenize_shards(
             for future in futures:
                 future.cancel()
             wait(futures)
+            _raise_first(futures)
             raise
         return [future.result() for future in futures]
+
+
+def _raise_first(futures: Sequence[Future[ShardRun]]) -> None:
+    # shards are handed out in order: the ones before a failed one have all ended by now
+    for future in futures:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            raise error
 
 
 @contextmanager

@@ -1,0 +1,147 @@
+"""Downloads and hub tokenizers through the manager, from a real server on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hub_fixtures import READER_TOKEN
+from hub_server import HubServer
+
+from mistudio_widgets import DatasetManager
+from mistudio_widgets.errors import (
+    AlreadyExistsError,
+    GatedRepoError,
+    InsufficientDiskSpaceError,
+    MiStudioError,
+    RepoNotFoundError,
+    SplitNotFoundError,
+    TokenizerNotFoundError,
+)
+
+
+def test_a_plan_tells_what_would_be_fetched(manager: DatasetManager, hub: HubServer) -> None:
+    plan = manager.plan_download("acme/stories", config="en", split="train")
+    assert (plan.config, plan.splits) == ("en", ("train",))
+    assert plan.download_bytes > 0
+    assert plan.fits
+    with pytest.raises(SplitNotFoundError):
+        manager.plan_download("acme/stories", config="en", split="nope")
+
+
+def test_parquet_is_used_as_it_came(manager: DatasetManager, hub: HubServer) -> None:
+    job = manager.download("acme/stories", config="en", split="train")
+    assert manager.get_dataset(job.dataset_id).source == "huggingface"
+    record = job.wait(60)
+    assert (record.status, record.commit is not None) == ("ready", True)
+    assert list(record.split_info) == ["train"]
+    assert record.description
+    download = record.metadata.download
+    assert download is not None
+    assert (download.repo_id, download.config) == ("acme/stories", "en")
+    assert len(manager.load(record.id, "train")) == record.num_samples
+    assert list((manager.data_dir / "staging").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("repo_id", "rows"),
+    [("acme/notes", {"train": 2, "test": 1}), ("acme/v1.5.dots", {"train": 4})],
+)
+def test_other_formats_become_parquet(
+    manager: DatasetManager, hub: HubServer, repo_id: str, rows: dict[str, int]
+) -> None:
+    record = manager.download(repo_id).wait(60)
+    assert record.split_info == rows
+    folder = manager.data_dir / "datasets" / record.id / "raw"
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".parquet"}
+
+
+def test_the_same_download_is_one_dataset(manager: DatasetManager, hub: HubServer) -> None:
+    first = manager.download("acme/notes").wait(60)
+    with pytest.raises(AlreadyExistsError) as caught:
+        manager.download("acme/notes")
+    assert caught.value.existing_id == first.id
+    same_commit = manager.download("acme/notes", revision="main")
+    with pytest.raises(AlreadyExistsError) as caught:
+        same_commit.wait(60)
+    assert caught.value.existing_id == first.id
+    assert manager.list_datasets().total == 1
+    assert manager.download("acme/notes", split="test").wait(60).id != first.id
+
+
+def test_the_same_request_goes_on_with_a_failed_row(
+    manager: DatasetManager, hub: HubServer
+) -> None:
+    job = manager.download("acme/gated", hf_token=False)
+    with pytest.raises(GatedRepoError):
+        job.wait(60)
+    failed = manager.get_dataset(job.dataset_id)
+    assert (failed.status, failed.error_code) == ("error", "gated")
+    again = manager.download("acme/gated", hf_token=READER_TOKEN)
+    assert again.dataset_id == failed.id
+    assert again.wait(60).status == "ready"
+    assert manager.list_datasets().total == 1
+
+
+def test_a_token_is_written_nowhere(manager: DatasetManager, hub: HubServer) -> None:
+    manager.download("acme/gated", hf_token=READER_TOKEN).wait(60)
+    manager.close()
+    for path in manager.data_dir.rglob("*"):
+        if path.is_file():
+            assert READER_TOKEN.encode() not in path.read_bytes(), path
+
+
+def test_a_failed_download_can_be_retried(manager: DatasetManager, hub: HubServer) -> None:
+    job = manager.download("acme/private", hf_token=False)
+    with pytest.raises(RepoNotFoundError):
+        job.wait(60)
+    retried = manager.retry(job.dataset_id, hf_token=READER_TOKEN)
+    assert retried.wait(60).status == "ready"
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_first_byte(
+    manager: DatasetManager, hub: HubServer
+) -> None:
+    manager._parts.storage.reserve_bytes = 2**60
+    job = manager.download("acme/notes")
+    with pytest.raises(InsufficientDiskSpaceError):
+        job.wait(60)
+    assert not any("/resolve/" in request.path and "train" in request.path for request in hub.log())
+    assert manager.get_dataset(job.dataset_id).error_code == "disk_full"
+
+
+def test_tokenization_follows_a_download_and_takes_a_hub_tokenizer(
+    manager: DatasetManager, hub: HubServer
+) -> None:
+    record = manager.download("acme/notes").wait(60)
+    job = manager.tokenize(record.id, tokenizer="acme/tiny-bpe", max_length=8)
+    provisional = job.tokenization_id
+    done = job.wait(60)
+    assert done.tokenizer_name == "acme/tiny-bpe"
+    assert job.tokenization_id == done.id != provisional
+    assert [item.id for item in manager.list_tokenizations(record.id)] == [done.id]
+    again = manager.tokenize(record.id, tokenizer="acme/tiny-bpe", max_length=8)
+    assert again.wait(60).id == done.id
+    assert [item.id for item in manager.list_tokenizations(record.id)] == [done.id]
+
+
+def test_a_tokenizer_without_a_fast_file_is_converted(
+    manager: DatasetManager, hub: HubServer
+) -> None:
+    record = manager.download("acme/notes").wait(60)
+    done = manager.tokenize(record.id, tokenizer="acme/slow", max_length=8).wait(120)
+    assert done.status == "ready"
+
+
+def test_a_hub_tokenizer_that_is_not_there_is_told_on_its_row(
+    manager: DatasetManager, hub: HubServer, tmp_path: Path
+) -> None:
+    record = manager.download("acme/notes").wait(60)
+    job = manager.tokenize(record.id, tokenizer="acme/no-tokenizer")
+    with pytest.raises(TokenizerNotFoundError):
+        job.wait(60)
+    (failed,) = manager.list_tokenizations(record.id)
+    assert (failed.status, failed.error_code) == ("error", "tokenizer_not_found")
+    assert manager.get_dataset(record.id).status == "ready"
+    with pytest.raises(MiStudioError):
+        manager.load_tokens(failed.id, "train")
