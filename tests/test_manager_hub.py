@@ -106,7 +106,9 @@ def test_a_disk_that_is_too_small_is_refused_before_the_first_byte(
     job = manager.download("acme/notes")
     with pytest.raises(InsufficientDiskSpaceError):
         job.wait(60)
-    assert not any("/resolve/" in request.path and "train" in request.path for request in hub.log())
+    assert not any(
+        "/resolve/" in request.path and "train" in request.path for request in hub.requests
+    )
     assert manager.get_dataset(job.dataset_id).error_code == "disk_full"
 
 
