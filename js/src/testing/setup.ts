@@ -14,6 +14,14 @@ globalThis.ResizeObserver = class implements ResizeObserver {
   disconnect(): void {}
 };
 
+// the page has no top layer here; what is in it stays in the document all the same
+HTMLElement.prototype.showPopover ??= function showPopover(this: HTMLElement): void {
+  this.dataset["popoverOpen"] = "true";
+};
+HTMLElement.prototype.hidePopover ??= function hidePopover(this: HTMLElement): void {
+  delete this.dataset["popoverOpen"];
+};
+
 // React reports its misuse on the console: whatever is said there fails the test
 beforeEach(() => {
   vi.spyOn(console, "error");
