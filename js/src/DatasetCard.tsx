@@ -11,14 +11,7 @@ import {
   X,
 } from "lucide-react";
 import { memo } from "react";
-import {
-  describeProgress,
-  formatBytes,
-  formatCount,
-  formatSource,
-  plural,
-  shortTokenizer,
-} from "./format";
+import { describeProgress, formatBytes, formatCount, formatSource, plural } from "./format";
 import type { DatasetCard as Card, JobSnapshot, TokenizationChip } from "./protocol.gen";
 import { Badge, classes, ErrorBox, IconButton, lookOf, ProgressBar } from "./ui";
 import { useRequest } from "./useRequest";
@@ -237,7 +230,7 @@ function Chips({ tokenizations }: { tokenizations: readonly TokenizationChip[] }
               aria-hidden="true"
             />
             <span className="truncate">
-              Tokenized • <bdi>{shortTokenizer(chip.tokenizer_name)}</bdi>
+              Tokenized • <bdi>{chip.tokenizer_name}</bdi>
             </span>
           </div>
         </div>
@@ -272,7 +265,7 @@ function Errors({ dataset }: { dataset: Card }) {
       {first !== undefined && (
         <ErrorBox
           className="mt-3"
-          title={`Tokenization with ${shortTokenizer(first.tokenizer_name)} failed${more}`}
+          title={`Tokenization with ${first.tokenizer_name} failed${more}`}
           message={first.error_message ?? "No reason is known."}
           hint={first.hint}
         />

@@ -20,7 +20,6 @@ describe("DatasetDetail", () => {
       jobs: [],
       readOnly: false,
       disabled: false,
-      knownTokenizers: ["~/tok/tokenizer.json"],
       send: send as never,
       onClose: vi.fn(),
       ...change,
@@ -102,7 +101,6 @@ describe("DatasetDetail", () => {
   it("starts a tokenization with the settings of the form", async () => {
     const { asked } = show();
     await openTokenization();
-    expect(screen.getByLabelText<HTMLInputElement>("Tokenizer").value).toBe("~/tok/tokenizer.json");
     const type = async (label: string, text: string) => {
       await userEvent.clear(screen.getByLabelText(label));
       await userEvent.type(screen.getByLabelText(label), text);
@@ -142,6 +140,29 @@ describe("DatasetDetail", () => {
       ],
     ]);
     expect(await screen.findByText(/^Started\./)).toBeTruthy();
+  });
+
+  it("starts with the tokenizer that worked last, by the path or id that loads it", async () => {
+    const path = "/data/quickstart/tokenizer.json";
+    const used = (status: TokenizationRecord["status"], tokenizer: string) =>
+      aTokenization({
+        id: `tok_${tokenizer}`,
+        status,
+        tokenizer_name: "quickstart",
+        settings: { ...aTokenization().settings, tokenizer },
+      });
+    show({}, [used("error", "/data/broken"), used("ready", path), used("ready", "gpt2")]);
+    await openTokenization();
+    const input = await screen.findByLabelText<HTMLInputElement>("Tokenizer");
+    expect(input.value).toBe(path);
+  });
+
+  it("can be filled in also when the list cannot be read", async () => {
+    show({ send: (() => Promise.reject(refusal)) as never });
+    await openTokenization();
+    const input = await screen.findByLabelText<HTMLInputElement>("Tokenizer");
+    expect(input.value).toBe("gpt2");
+    expect(screen.getByText("Refused.")).toBeTruthy();
   });
 
   it("offers only what can take effect", async () => {

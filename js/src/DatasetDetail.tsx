@@ -15,8 +15,6 @@ export interface DatasetDetailProps {
   jobs: readonly JobSnapshot[];
   readOnly: boolean;
   disabled: boolean;
-  /** Tokenizers that other tokenizations used, to choose from. */
-  knownTokenizers: readonly string[];
   send: Send;
   onClose: () => void;
 }

@@ -51,7 +51,6 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
           jobs={state.jobs}
           readOnly={state.read_only}
           disabled={!state.connected}
-          knownTokenizers={tokenizersOf(state)}
           send={send}
           onClose={() => onOpen(null)}
         />
@@ -67,13 +66,6 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
       <Toasts toasts={toasts} onDismiss={onDismissToast} />
     </div>
   );
-}
-
-function tokenizersOf(state: Snapshot): string[] {
-  const names = state.datasets.flatMap(({ tokenizations }) =>
-    tokenizations.map(({ tokenizer_name }) => tokenizer_name),
-  );
-  return [...new Set(names)];
 }
 
 function Header({ readOnly, storage }: { readOnly: boolean; storage: StorageReport | null }) {

@@ -2,8 +2,9 @@
 
 import { Download } from "lucide-react";
 import { type FormEvent, useState } from "react";
+import { Field, Form } from "./formFields";
 import type { Params, Send } from "./requests";
-import { Button, ErrorBox, Field, Form } from "./ui";
+import { Button, ErrorBox } from "./ui";
 import { useRequest } from "./useRequest";
 
 export interface DownloadFormProps {

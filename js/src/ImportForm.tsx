@@ -2,9 +2,10 @@
 
 import { FolderInput } from "lucide-react";
 import { type FormEvent, useState } from "react";
+import { Field, FieldLabel, Form, INPUT_LOOK, SelectField } from "./formFields";
 import type { Params, Send } from "./requests";
 import { parseShares, type Shares } from "./splits";
-import { Button, classes, ErrorBox, Field, FieldLabel, Form, INPUT_LOOK, SelectField } from "./ui";
+import { Button, classes, ErrorBox } from "./ui";
 import { useRequest } from "./useRequest";
 
 export interface ImportFormProps {

@@ -3,6 +3,7 @@
 import { CircleCheckBig } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { DetailInput, DetailSelect, type Option, Suggestions, Switch, TriSwitch } from "./fields";
+import { Form } from "./formFields";
 import type { DatasetCard as Card } from "./protocol.gen";
 import type { Send } from "./requests";
 import {
@@ -16,7 +17,7 @@ import {
   type SettingsForm,
   settingsOf,
 } from "./settings";
-import { ErrorBox, Form, Spinner } from "./ui";
+import { ErrorBox, Spinner } from "./ui";
 import { useRequest } from "./useRequest";
 
 const COMMON_TOKENIZERS = [
@@ -45,6 +46,7 @@ const ONLY_PER_SAMPLE = "Only per sample: packed sequences are filled from the s
 export interface TokenizationFormProps {
   dataset: Card;
   disabled: boolean;
+  /** Tokenizers that were used before, the newest first. */
   knownTokenizers: readonly string[];
   columns: readonly string[];
   send: Send;

@@ -13,7 +13,6 @@ export interface TokenizationTabProps {
   jobs: readonly JobSnapshot[];
   readOnly: boolean;
   disabled: boolean;
-  knownTokenizers: readonly string[];
   columns: readonly string[];
   send: Send;
 }
@@ -22,9 +21,13 @@ export function TokenizationTab(props: TokenizationTabProps) {
   const { dataset, jobs, readOnly, disabled, send } = props;
   const { records, failed } = useTokenizations(dataset, jobs, send);
   const canTokenize = !readOnly && (dataset.status === "ready" || dataset.status === "tokenizing");
+  // the form starts with what was used last, so it waits for the answer
+  const isAsked = records !== null || failed !== null;
   return (
     <div data-part="tokenization.root" className="space-y-6">
-      {canTokenize && <TokenizationForm {...props} />}
+      {canTokenize && isAsked && (
+        <TokenizationForm {...props} knownTokenizers={tokenizersOf(records ?? [])} />
+      )}
       {failed && <ErrorBox {...failed} />}
       {records && (
         <TokenizationList
@@ -38,6 +41,12 @@ export function TokenizationTab(props: TokenizationTabProps) {
       )}
     </div>
   );
+}
+
+/** What a kernel can load again: the names on the cards are for people. */
+function tokenizersOf(records: readonly TokenizationRecord[]): string[] {
+  const ready = records.filter(({ status }) => status === "ready");
+  return [...new Set(ready.map(({ settings }) => settings.tokenizer))];
 }
 
 function emptyText(dataset: Card, canTokenize: boolean): string {

@@ -11,7 +11,6 @@ import {
   formatSource,
   formatTime,
   plural,
-  shortTokenizer,
 } from "./format";
 import { aJob } from "./testing/wire";
 
@@ -70,22 +69,6 @@ it("names sources, statuses and times", () => {
   expect(capitalize("tokenizing")).toBe("Tokenizing");
   expect(formatTime("2026-11-23T12:00:00Z")).toMatch(/Nov 2\d, 2026/);
   expect(formatTime("soon")).toBe("–");
-});
-
-describe("a tokenizer on a card", () => {
-  it.each([
-    ["gpt2", "gpt2"],
-    ["EleutherAI/pythia-70m", "EleutherAI/pythia-70m"],
-    ["/home/me/datasets/quickstart/tokenizer.json", "quickstart/tokenizer.json"],
-    ["~/models/llama/", "llama"],
-    ["../bpe.json", "bpe.json"],
-    ["runs/7/tokenizer", "tokenizer"],
-    ["C:\\models\\bpe", "bpe"],
-    ["/tokenizer.json", "/tokenizer.json"],
-    ["/", "/"],
-  ])("%s is %s", (name, short) => {
-    expect(shortTokenizer(name)).toBe(short);
-  });
 });
 
 describe("the line under a progress bar", () => {

@@ -72,14 +72,6 @@ export function formatSource(source: string): string {
   return SOURCES[source] ?? source;
 }
 
-/** A tokenizer in a word or two: a hub id as it is, of a path the folder or file that names it. */
-export function shortTokenizer(name: string): string {
-  if (!/^[/~.]|^[A-Za-z]:|\\|\.json$|\/.*\//.test(name)) return name;
-  const parts = name.split(/[/\\]/).filter((part) => part !== "");
-  const last = parts.at(-1) ?? name;
-  return last === "tokenizer.json" ? `${parts.at(-2) ?? ""}/${last}` : last;
-}
-
 /** The line under a progress bar: percent, phase, done of total, speed, time left. */
 export function describeProgress(percent: number, job: JobSnapshot | null, status: string): string {
   const parts = [formatPercent(percent)];

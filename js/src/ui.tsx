@@ -3,14 +3,9 @@
 import { Loader, X } from "lucide-react";
 import {
   type ButtonHTMLAttributes,
-  type FormHTMLAttributes,
-  type InputHTMLAttributes,
-  type KeyboardEvent,
   type MouseEvent,
   type ReactNode,
-  type SelectHTMLAttributes,
   useEffect,
-  useId,
   useLayoutEffect,
   useRef,
 } from "react";
@@ -88,111 +83,6 @@ export function IconButton({ label, icon, onPress, disabled, danger, part }: Ico
     >
       {icon}
     </button>
-  );
-}
-
-export interface FieldProps extends InputHTMLAttributes<HTMLInputElement> {
-  label: string;
-  help?: ReactNode;
-  error?: string | null;
-  part: string;
-  helpPart?: string;
-}
-
-/** A labelled text input of the form. */
-export function Field({ label, help, error, part, helpPart, className, ...input }: FieldProps) {
-  const helpId = useId();
-  return (
-    <div data-part="form.field">
-      <FieldLabel htmlFor={input.id}>{label}</FieldLabel>
-      <input
-        data-part={`form.input ${part}`}
-        aria-invalid={error ? true : undefined}
-        aria-describedby={help !== undefined || error ? helpId : undefined}
-        className={classes(INPUT_LOOK, className ?? "py-2", error && "!border-red-500")}
-        autoComplete="off"
-        spellCheck={false}
-        {...input}
-      />
-      <FieldHelp id={helpId} help={help} error={error} part={helpPart} />
-    </div>
-  );
-}
-
-export interface SelectFieldProps extends SelectHTMLAttributes<HTMLSelectElement> {
-  label: string;
-  help: string;
-  error?: string | null;
-  part: string;
-  options: readonly (readonly [value: string, label: string])[];
-}
-
-/** A labelled choice of the form. */
-export function SelectField({ label, help, error, part, options, ...select }: SelectFieldProps) {
-  const helpId = useId();
-  return (
-    <div data-part="form.field">
-      <FieldLabel htmlFor={select.id}>{label}</FieldLabel>
-      <select
-        data-part={`form.input ${part}`}
-        aria-invalid={error ? true : undefined}
-        aria-describedby={helpId}
-        // browsers indent what is chosen by 4 px, and make it lower than an input
-        className={classes(INPUT_LOOK, "h-[42px] !px-3", error && "!border-red-500")}
-        {...select}
-      >
-        {options.map(([value, text]) => (
-          <option key={value} value={value}>
-            {text}
-          </option>
-        ))}
-      </select>
-      <FieldHelp id={helpId} help={help} error={error} />
-    </div>
-  );
-}
-
-interface FieldHelpProps {
-  id: string;
-  help: ReactNode;
-  error?: string | null | undefined;
-  part?: string | undefined;
-}
-
-function FieldHelp({ id, help, error, part }: FieldHelpProps) {
-  if (help === undefined && !error) return null;
-  return (
-    <p
-      id={id}
-      data-part={classes("form.help", part)}
-      className={classes("mt-1 text-xs", error ? "text-red-400" : "text-slate-500")}
-    >
-      {error || help}
-    </p>
-  );
-}
-
-export const INPUT_LOOK = classes(
-  "w-full rounded border border-slate-700 bg-slate-800 px-4 text-slate-100",
-  "placeholder-slate-500 focus:border-transparent focus:outline-none",
-  "focus:ring-2 focus:ring-emerald-500 disabled:opacity-50",
-);
-
-export function FieldLabel({
-  htmlFor,
-  children,
-}: {
-  htmlFor: string | undefined;
-  children: ReactNode;
-}) {
-  return (
-    <label
-      htmlFor={htmlFor}
-      data-part="form.label"
-      className="mb-2 block text-sm font-medium text-slate-300"
-    >
-      {children}
-    </label>
   );
 }
 
@@ -397,20 +287,4 @@ export function Toast({ text, hint, isError, onDismiss }: ToastProps) {
       </button>
     </div>
   );
-}
-
-export interface FormProps extends FormHTMLAttributes<HTMLFormElement> {
-  part?: string;
-}
-
-/** A form that Enter submits also in JupyterLab, which takes the key's default away. */
-export function Form({ part, ...rest }: FormProps) {
-  const submitOnEnter = (event: KeyboardEvent<HTMLFormElement>) => {
-    const { target } = event;
-    if (event.key !== "Enter" || event.nativeEvent.isComposing) return;
-    if (!(target instanceof HTMLInputElement)) return;
-    event.preventDefault();
-    event.currentTarget.requestSubmit();
-  };
-  return <form data-part={part} noValidate onKeyDown={submitOnEnter} {...rest} />;
 }
