@@ -22,6 +22,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_disk import small_disk
 
 from mistudio_widgets.errors import (
     InsufficientDiskSpaceError,
@@ -602,6 +603,7 @@ def test_found_files_that_are_no_text_are_skipped_and_listed(src, run):
         ("a.json", "[{}, {}]", None, "no keys"),
         ("a.json", '[{"text": ' + "[" * 1_000, None, "nested"),
         ("a.jsonl", '{"text": ' + "[" * 100_000 + "\n", 1, "recursion"),
+        ("a.jsonl", '{"text": ' + "[" * 3_000 + "]" * 3_000 + "}\n", 1, "recursion"),
     ],
 )
 def test_broken_json_is_refused_with_the_line_and_the_reason(src, fails, name, data, line, reason):
@@ -734,16 +736,6 @@ def test_a_refusal_for_space_ends_the_import_with_nothing_left(src, into):
             ImportRequest(paths=check_paths(path)), into, progress=Progress(), check_space=refuse
         )
     assert list(into.iterdir()) == []
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.parquet.gz"])

@@ -2,14 +2,17 @@
 
 rows         records to rows and back; `CatalogReader`, `CatalogWriter`
 migrations   the schema, one function a version
+spare        room for the commits that a full disk needs most
 (here)       attaching, locking, the change token
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import random
+import shutil
 import threading
 import time
 import uuid
@@ -21,9 +24,10 @@ from typing import Final, TypeVar
 import duckdb
 from filelock import FileLock, Timeout
 
-from ..errors import CatalogBusyError, CatalogError
+from ..errors import CatalogBusyError, CatalogError, InsufficientDiskSpaceError
 from .migrations import migrate
 from .rows import CatalogReader, CatalogWriter, JobRow
+from .spare import SPARE_BYTES, Spare
 
 __all__ = ["Catalog", "CatalogReader", "CatalogWriter", "JobRow"]
 
@@ -32,6 +36,8 @@ _LOCK_POLL_S: Final = 0.005
 _CONFIG: Final = {"memory_limit": "1GB", "threads": "2"}
 
 ResultT = TypeVar("ResultT")
+
+_log = logging.getLogger(__name__)
 
 
 class _Gate:
@@ -91,6 +97,7 @@ class Catalog:
         self._path = path
         self._read_only = read_only
         self._version_path = path.with_suffix(".version")
+        self._spare = Spare(path.with_suffix(".spare"))
         if not read_only:
             self._migrate()
 
@@ -111,8 +118,20 @@ class Catalog:
 
     @contextmanager
     def write(self) -> Iterator[CatalogWriter]:
-        """Attach for writing, in one transaction; committed at the end, or not at all."""
-        with self._writers_lock(), self._attached(read_only=False) as cursor:
+        """Attach for writing, in one transaction; committed at the end, or not at all.
+
+        Raises
+        ------
+        CatalogBusyError
+            As `read` does.
+        InsufficientDiskSpaceError
+            Nothing was committed.
+        """
+        with (
+            self._writers_lock(),
+            self._spare.lent(),
+            self._attached(read_only=False) as cursor,
+        ):
             cursor.execute("BEGIN")
             yield CatalogWriter(cursor)
             cursor.execute("COMMIT")
@@ -127,7 +146,11 @@ class Catalog:
         return (stat.st_mtime_ns, stat.st_ino)
 
     def _migrate(self) -> None:
-        with self._writers_lock(), self._attached(read_only=False) as cursor:
+        with (
+            self._writers_lock(),
+            self._spare.lent(),
+            self._attached(read_only=False) as cursor,
+        ):
             if migrate(cursor):
                 self._touch()
 
@@ -157,19 +180,18 @@ class Catalog:
                 try:
                     yield cursor
                 except duckdb.Error as error:
+                    if _is_disk_full(error):
+                        raise _disk_full(self._path) from error
                     raise CatalogError(f"The catalog refused: {_first_line(error)}") from error
                 finally:
-                    # DETACH in an open or aborted transaction raises
-                    with suppress(duckdb.Error):
-                        cursor.execute("ROLLBACK")
-                    cursor.execute("DETACH catalog")
+                    _detach(cursor)
             finally:
                 cursor.close()
 
     def _attach(self, cursor: duckdb.DuckDBPyConnection, *, read_only: bool) -> None:
         path = str(self._path).replace("'", "''")
         statement = f"ATTACH '{path}' AS catalog" + (" (READ_ONLY)" if read_only else "")
-        _retry_while_locked(lambda: cursor.execute(statement))
+        _retry_while_locked(lambda: cursor.execute(statement), self._path)
 
     def _gate(self) -> _Gate:
         key = self._path.resolve()
@@ -181,20 +203,40 @@ class Catalog:
     def _touch(self) -> None:
         # one name for all: writers hold the lock, and a killed one's is used up by the next
         temporary = self._version_path.with_name(".catalog.version.tmp")
-        temporary.write_text(uuid.uuid4().hex)
-        temporary.replace(self._version_path)
+        try:
+            temporary.write_text(uuid.uuid4().hex)
+            temporary.replace(self._version_path)
+        except OSError:
+            # a full disk; what is committed stays so, and a new time needs no room
+            with suppress(OSError):
+                self._version_path.touch()
 
 
-def _retry_while_locked(attempt: Callable[[], ResultT]) -> ResultT:
+def _detach(cursor: duckdb.DuckDBPyConnection) -> None:
+    # DETACH in an open or aborted transaction raises
+    with suppress(duckdb.Error):
+        cursor.execute("ROLLBACK")
+    try:
+        cursor.execute("DETACH catalog")
+    except duckdb.IOException as error:
+        # it is detached, and what was committed is in the log, which the next ATTACH reads
+        if "CHECKPOINT during DETACH failed" not in str(error):
+            raise CatalogError(f"The catalog cannot be closed: {_first_line(error)}") from error
+        _log.warning("the catalog's log could not be folded in: %s", _first_line(error))
+
+
+def _retry_while_locked(attempt: Callable[[], ResultT], path: Path) -> ResultT:
     deadline = time.monotonic() + _BUSY_S
     while True:
         try:
             return attempt()
         except duckdb.Error as error:
+            if _is_disk_full(error):
+                raise _disk_full(path) from error
             if not _is_lock_conflict(error):
                 raise CatalogError(
                     f"The catalog cannot be opened: {_first_line(error)}",
-                    hint="Move catalog.duckdb and catalog.duckdb.wal aside and call rebuild().",
+                    hint="Check that catalog.duckdb in the data folder is readable and whole.",
                 ) from error
             if time.monotonic() > deadline:
                 raise _busy() from error
@@ -206,6 +248,19 @@ def _is_lock_conflict(error: duckdb.Error) -> bool:
     # conflict" (ResourceInUseException) within one
     text = str(error)
     return "Could not set lock" in text or "Unique file handle conflict" in text
+
+
+def _is_disk_full(error: duckdb.Error) -> bool:
+    return "No space left" in str(error) or "Disk quota exceeded" in str(error)
+
+
+def _disk_full(path: Path) -> InsufficientDiskSpaceError:
+    return InsufficientDiskSpaceError(
+        "The disk is full: the catalog could not be written.",
+        required_bytes=SPARE_BYTES,
+        available_bytes=shutil.disk_usage(path.parent).free,
+        hint="Free some space on the data folder's disk, then try again.",
+    )
 
 
 def _busy() -> CatalogBusyError:

@@ -35,6 +35,7 @@ def recover(parts: Parts) -> int:
     for row in dead:
         _discard_shards(parts, row)
     _sweep_unfinished(parts)
+    settle_deletions(parts)
     _sweep_owners(parts)
     for row in dead:
         _log.warning("job %s (%s) had been interrupted", row.snapshot.id, row.snapshot.kind)
@@ -133,18 +134,12 @@ def _discard_shards(parts: Parts, row: JobRow) -> None:
 
 
 def _sweep_unfinished(parts: Parts) -> None:
-    # listed before the catalog is asked: a job's row is there before its files are, a
-    # deletion's row is gone before its lock is free
+    # listed before the catalog is asked: a job's row is there before its files are
     staged = list(parts.storage.staged_jobs())
-    trashed = list(parts.storage.trashed())
     job_files = list(parts.storage.jobs_dir.iterdir())
     with parts.catalog.read() as reader:
         assert reader is not None
         active = {row.snapshot.id for row in reader.active_jobs()}
-        homes = {name: parts.storage.dataset_dir(name) for name in reader.dataset_ids()}
-        for dataset_id, records in reader.tokenizations_of(list(homes)).items():
-            for record in records:
-                homes[record.id] = parts.storage.tokenization_dir(dataset_id, record.id)
     for path in job_files:
         # job_<id>.json, and .job_<id>.json.<hex>.tmp of a write that did not end
         if path.name.lstrip(".").partition(".")[0] not in active:
@@ -153,11 +148,28 @@ def _sweep_unfinished(parts: Parts) -> None:
         if job_id not in active:
             with suppress(MiStudioError):
                 remove_tree(folder)
+
+
+def settle_deletions(parts: Parts) -> None:
+    """End each deletion that stopped between moving the folder away and removing it.
+
+    Whether it happened is what the catalog says: without its row the folder goes, with it the
+    folder comes back.
+    """
+    # listed before the catalog is asked: a deletion's row is gone before its lock is free
+    trashed = list(parts.storage.trashed())
+    if not trashed:
+        return
+    with parts.catalog.read() as reader:
+        assert reader is not None
+        homes = {name: parts.storage.dataset_dir(name) for name in reader.dataset_ids()}
+        for dataset_id, records in reader.tokenizations_of(list(homes)).items():
+            for record in records:
+                homes[record.id] = parts.storage.tokenization_dir(dataset_id, record.id)
     for name, trash in trashed:
         with suppress(MiStudioError):
             target = homes.get(name)
             if target is not None and not target.exists():
-                # the process died between the rename and the commit: the deletion did not happen
                 parts.storage.restore(trash, target)
             else:
                 remove_tree(trash)
