@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mistudio_widgets import DatasetManager, TokenizationSettings
@@ -44,11 +46,11 @@ def dataset(manager: DatasetManager, text_file: Path) -> DatasetRecord:
     return record
 
 
-def _slow_file(tmp_path: Path) -> tuple[Path, threading.Event]:
-    """A pipe that gives some text and then nothing: an import of it runs until it is cancelled."""
+def _slow_file(tmp_path: Path) -> Path:
+    """A file whose import takes a second."""
     path = tmp_path / "slow.jsonl"
     path.write_text('{"text": "x"}\n' * 2_000_000)
-    return path, threading.Event()
+    return path
 
 
 def test_an_import_is_a_row_at_once_and_ready_in_the_end(
@@ -334,10 +336,64 @@ def test_a_failing_follow_up_is_told(manager: DatasetManager, text_file: Path) -
     job = manager.import_files(text_file, tokenize={"tokenizer": "x", "text_column": "nope"})
     assert job.wait(60).status == "ready"
     assert failed.wait(10)
+    (refused,) = manager.list_tokenizations(job.dataset_id)
+    assert (refused.status, refused.error_code) == ("error", "invalid_request")
+    assert "nope" in str(refused.error_message)
+
+
+@pytest.mark.parametrize("tokenizer", ["/nope", "x" * 4000, "~/nope/tokenizer.json", "a\0b"])
+def test_a_follow_up_that_cannot_be_is_refused_at_once(
+    manager: DatasetManager, text_file: Path, tokenizer: str
+) -> None:
+    for attempt in (
+        lambda: manager.import_files(text_file, tokenize={"tokenizer": tokenizer}),
+        lambda: manager.download("a/b", tokenize={"tokenizer": tokenizer}),
+        lambda: manager.import_dataset(
+            pa.table({"text": ["a"]}), name="a", tokenize={"tokenizer": tokenizer}
+        ),
+    ):
+        with pytest.raises(InvalidRequestError) as caught:
+            attempt()
+        assert caught.value.field == "tokenizer"
+        assert len(str(caught.value)) < 500
+    assert manager.list_datasets().total == 0
+
+
+def test_splits_of_an_import_are_shares(manager: DatasetManager, text_file: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="split=") as caught:
+        manager.import_files(text_file, splits="train")  # type: ignore[arg-type]
+    assert caught.value.field == "splits"
+
+
+def test_one_split_to_tokenize_may_be_a_name() -> None:
+    assert TokenizationSettings(tokenizer="x", splits="train").splits == ("train",)  # type: ignore[arg-type]
+
+
+def test_splits_and_files_without_rows_load(manager: DatasetManager, tmp_path: Path) -> None:
+    empty, full = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), empty)
+    pq.write_table(pa.table({"text": ["x"]}), full)
+    record = manager.import_files({"train": [empty, full], "test": empty}).wait(60)
+    loaded = manager.load(record.id)
+    assert loaded["train"]["text"] == ["x"]
+    assert (loaded["test"].num_rows, loaded["test"].column_names) == (0, ["text"])
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove"])
+def test_a_damaged_file_is_named_when_it_is_loaded(
+    manager: DatasetManager, dataset: DatasetRecord, damage: str
+) -> None:
+    (path,) = Path(str(manager.get_dataset(dataset.id).file_path)).rglob("*.parquet")
+    if damage == "truncate":
+        os.truncate(path, 100)
+    else:
+        path.unlink()
+    with pytest.raises(CorruptFileError, match=path.name):
+        manager.load(dataset.id, "train")
 
 
 def test_a_cancelled_import_leaves_nothing(manager: DatasetManager, tmp_path: Path) -> None:
-    path, _ = _slow_file(tmp_path)
+    path = _slow_file(tmp_path)
     job = manager.import_files(path)
     job.cancel()
     with pytest.raises(JobCancelled):
@@ -349,7 +405,7 @@ def test_a_cancelled_import_leaves_nothing(manager: DatasetManager, tmp_path: Pa
 
 
 def test_what_is_in_use_is_not_deleted(manager: DatasetManager, tmp_path: Path) -> None:
-    path, _ = _slow_file(tmp_path)
+    path = _slow_file(tmp_path)
     job = manager.import_files(path)
     with pytest.raises(InUseError) as caught:
         manager.delete_dataset(job.dataset_id)
@@ -377,7 +433,7 @@ def test_deleting_frees_everything(
 
 
 def test_events_tell_of_progress_and_end(manager: DatasetManager, tmp_path: Path) -> None:
-    path, _ = _slow_file(tmp_path)
+    path = _slow_file(tmp_path)
     events: list[Event] = []
     unsubscribe = manager.subscribe(events.append)
     job = manager.import_files(path)
@@ -502,7 +558,7 @@ def test_the_same_tokenizer_with_another_eos_is_another_tokenization(
 
 
 def test_closing_leaves_interrupted_what_ran(data_dir: Path, tmp_path: Path) -> None:
-    path, _ = _slow_file(tmp_path)
+    path = _slow_file(tmp_path)
     manager = DatasetManager(data_dir)
     job = manager.import_files(path)
     manager.close()

@@ -442,6 +442,13 @@ def test_short_texts_are_dropped_and_counted(tmp_path, trained):
     assert load(tmp_path)["sample_rows"].tolist() == [1, 2, 3]
 
 
+def test_nothing_left_to_tokenize_is_an_error(tmp_path, trained):
+    path = write_parquet(tmp_path / "a.parquet", ["a", "bc"])
+    with pytest.raises(TokenizationError, match=r"None of the 2 texts.*too_short: 2") as caught:
+        tokenize(tmp_path, trained["byte"], {"train": [path]}, min_chars=3)
+    assert "min_chars" in caught.value.hint
+
+
 def test_columns_of_other_string_types_are_read(tmp_path, trained):
     expected = None
     columns = {

@@ -27,7 +27,12 @@ _BLOCK_BYTES: Final = (2 << 20, 8 << 20, 64 << 20)
 # Python objects take about ten times their text
 _SLOW_BATCH_BYTES: Final = 2 << 20
 _FIRST_LINE_BYTES: Final = 64 << 20
-_FOREIGN: Final = (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError)
+_FOREIGN: Final = (
+    pa.ArrowInvalid,
+    pa.ArrowNotImplementedError,
+    UnicodeDecodeError,
+    RecursionError,
+)
 _DEPTH_LIMIT: Final = 200
 _DEPTH_CHANGES: Final = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 # ijson ships no types

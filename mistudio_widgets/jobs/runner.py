@@ -141,15 +141,16 @@ class JobRunner:
         try:
             work.undo(job)
         except Exception as error:  # noqa: BLE001 -- the edge of a thread
-            _log.exception("could not undo %s", job.id)
-            return End("failed", error=_as_our_own(error))
+            ours = _as_our_own(error)
+            _log.warning("could not undo %s: %s", job.id, ours)
+            return End("failed", error=ours)
         return End("cancelled")
 
     def _failed(self, job: Job, work: Work, error: MiStudioError) -> End:
         try:
             work.fail(job, error)
-        except Exception:  # noqa: BLE001 -- the edge of a thread
-            _log.exception("could not record the error of %s: %s", job.id, error)
+        except Exception as another:  # noqa: BLE001 -- the edge of a thread
+            _log.warning("could not record the error of %s: %s", job.id, _as_our_own(another))
         return End("failed", error=error)
 
     def _end(self, job: Job, end: End) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from ..errors import (
-    MiStudioError,
-)
+from ..errors import MiStudioError
 from ..jobs import Job
+from ..records import TokenizationSettings
 from .datasets import DatasetMethods
 from .events import error_event
+from .parts import error_fields
 from .tokenizations import TokenizationMethods
+from .tokenize_work import tokenization_record
 
 _log = logging.getLogger(__name__)
 
@@ -58,5 +60,12 @@ class DatasetManager(DatasetMethods, TokenizationMethods):
             self.tokenize(job.dataset_id, wanted)
         except MiStudioError as error:
             _log.warning("the tokenization after %s could not start: %s", job.id, error)
-            fields = {"error_code": error.code, "error_message": error.message, "hint": error.hint}
-            self._announcer.announce(error_event(job.snapshot().model_copy(update=fields)))
+            self._record_refusal(job, wanted, error)
+
+    def _record_refusal(self, job: Job, wanted: dict[str, Any], error: MiStudioError) -> None:
+        fields = error_fields(error)
+        manifest = self._parts.storage.read_manifest(job.dataset_id)
+        refused = tokenization_record(manifest, TokenizationSettings(**wanted), None)
+        with self._parts.catalog.write() as writer:
+            writer.put_tokenization(refused.model_copy(update={"status": "error", **fields}))
+        self._announcer.announce(error_event(job.snapshot().model_copy(update=fields)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +37,7 @@ def new_dataset(
     """Return the first record of a dataset."""
     if not name.strip() or len(name) > _MAX_NAME_CHARS:
         raise InvalidRequestError(
-            f"A name has 1 to {_MAX_NAME_CHARS} characters, not {len(name)}.", field="name"
+            f"A name has 1 to {_MAX_NAME_CHARS} characters that are not all blank.", field="name"
         )
     now = utc_now()
     return DatasetRecord(
@@ -74,7 +74,7 @@ def download_request(
             config=config or None,
             splits=splits,
             revision=revision or None,
-            tokenize=settings_of(tokenize) if tokenize is not None else None,
+            tokenize=follow_up_settings(tokenize),
         )
     except ValidationError as error:
         raise invalid_request(error, what="download") from error
@@ -141,6 +141,17 @@ def name_of(paths: Mapping[str, Sequence[str]]) -> str:
     return f"{name} and {more} more"[:_MAX_NAME_CHARS] if more else name[:_MAX_NAME_CHARS]
 
 
+def follow_up_settings(
+    settings: TokenizationSettings | Mapping[str, Any] | None,
+) -> TokenizationSettings | None:
+    """Return what is to follow an import or download; a tokenizer that is no path is refused."""
+    if settings is None:
+        return None
+    chosen = settings_of(settings)
+    local_tokenizer(chosen.tokenizer)
+    return chosen
+
+
 def import_request(
     paths: Mapping[str, tuple[str, ...]],
     *,
@@ -151,6 +162,12 @@ def import_request(
     tokenize: TokenizationSettings | None,
 ) -> ImportRequest:
     """Return what `import_files` was asked for, or say what is wrong with it."""
+    if splits is not None and not isinstance(splits, Mapping):
+        raise InvalidRequestError(
+            f"splits must be a mapping of names to shares, not {type(splits).__name__}.",
+            field="splits",
+            hint='Such as {"train": 0.9, "test": 0.1}; split="train" names a single one.',
+        )
     try:
         return ImportRequest(
             paths=dict(paths),
@@ -178,13 +195,27 @@ def local_tokenizer(tokenizer: str) -> Path | None:
         It can only be a path, and nothing is there.
     """
     path = Path(tokenizer).expanduser()
-    if path.exists():
-        return path.absolute()
+    # a name too long for any file, or with NUL in it
+    with suppress(OSError, ValueError):
+        if path.exists():
+            return path.absolute()
     is_path = tokenizer.startswith(("/", ".", "~")) or tokenizer.endswith(".json")
-    if is_path or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", tokenizer):
+    if is_path or not _is_repo_id(tokenizer):
         raise InvalidRequestError(
-            f"There is no tokenizer at {shown_path(tokenizer)}.",
+            f"There is no tokenizer at {_shortened(shown_path(tokenizer))}.",
             field="tokenizer",
             hint="Give the path of a tokenizer.json, of a folder with one, or a hub id.",
         )
     return None
+
+
+def _is_repo_id(text: str) -> bool:
+    try:
+        check_repo_id(text)
+    except InvalidRequestError:
+        return False
+    return True
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"

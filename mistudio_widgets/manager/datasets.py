@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from ..errors import (
 )
 from ..jobs import Job, Work, ended_job
 from ..records import (
+    DataFile,
     DatasetRecord,
     DatasetStatus,
     DownloadPlan,
@@ -31,15 +31,16 @@ from ..storage import remove_tree
 from .checks import (
     check_split,
     download_request,
+    follow_up_settings,
     import_request,
     must_be_ready,
     name_of,
     new_dataset,
-    settings_of,
 )
 from .core import Core
 from .dataset_work import DownloadWork, ImportWork
-from .recovery import recover
+from .loading import load_split
+from .recovery import recover, settle_deletions
 
 if TYPE_CHECKING:
     import datasets
@@ -257,7 +258,7 @@ class DatasetMethods(Core):
             seed=seed,
             sample_by=sample_by,
             text_column=text_column,
-            tokenize=settings_of(tokenize) if tokenize is not None else None,
+            tokenize=follow_up_settings(tokenize),
         )
         record = new_dataset(name or name_of(checked), "local", "processing")
         job = Job("import", record.id)
@@ -297,7 +298,7 @@ class DatasetMethods(Core):
             With ``field="data"`` for what is no table.
         """
         self._parts.must_write("import a table")
-        settings = settings_of(tokenize) if tokenize is not None else None
+        settings = follow_up_settings(tokenize)
         importer.check_table(data)
         record = new_dataset(name, "custom", "processing")
         job = Job("import", record.id)
@@ -371,8 +372,7 @@ class DatasetMethods(Core):
                 trash = storage.trash_dataset(dataset_id)
                 writer.delete_dataset(dataset_id)
         except BaseException:
-            if trash is not None:
-                storage.restore(trash, storage.dataset_dir(dataset_id))
+            settle_deletions(self._parts)
             raise
         self._follower.notify()
         return remove_tree(trash) if trash is not None else 0
@@ -397,6 +397,8 @@ class DatasetMethods(Core):
         ------
         InvalidRequestError
             The dataset is not ready, or has no such split.
+        CorruptFileError
+            A file cannot be read any more.
         """
         import datasets
 
@@ -404,25 +406,15 @@ class DatasetMethods(Core):
         must_be_ready(record)
         manifest = self._parts.storage.read_manifest(dataset_id)
         folder = self._parts.storage.dataset_dir(dataset_id)
-        files: dict[str, list[str | bytes | os.PathLike[Any]]] = {}
+        files: dict[str, list[DataFile]] = {}
         for file in manifest.files:
-            files.setdefault(file.split, []).append(str(folder / file.path))
+            files.setdefault(file.split, []).append(file)
         if split is not None:
             check_split(split, files)
-        # read one by one: the builder's own split names allow no "-" or space
-        loaded = {
-            name: datasets.Dataset.from_parquet(list(paths), split=_hf_split(name))
-            for name, paths in files.items()
-            if split in (None, name)
-        }
-        return loaded[split] if split is not None else datasets.DatasetDict(loaded)
-
-
-def _hf_split(name: str) -> Any:
-    """Return the name as ``datasets`` takes it; other names than its own pattern stay unnamed."""
-    import datasets
-
-    return datasets.NamedSplit(name) if re.fullmatch(r"\w+(\.\w+)*", name) else None
+            return load_split(split, folder, files[split])
+        return datasets.DatasetDict(
+            {name: load_split(name, folder, found) for name, found in files.items()}
+        )
 
 
 def _restart(writer: CatalogWriter, dataset_id: str, status: StoredStatus) -> None:

@@ -27,6 +27,7 @@ from .checks import (
     settings_of,
 )
 from .core import Core
+from .recovery import settle_deletions
 from .tokenize_work import TokenizeWork, forget_tokenization, tokenization_record
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class TokenizationMethods(Core):
                 return job
             if self._parts.is_alive(row.owner_id):
                 raise AlreadyExistsError(
-                    "Another process makes this tokenization now.",
+                    "Another manager makes this tokenization now.",
                     existing_id=tokenization_id,
                     hint="Wait until it is ready; get_tokenization() tells.",
                 )
@@ -160,9 +161,7 @@ class TokenizationMethods(Core):
                 trash = storage.trash_tokenization(record.dataset_id, tokenization_id)
                 forget_tokenization(writer, record)
         except BaseException:
-            if trash is not None:
-                target = storage.tokenization_dir(record.dataset_id, tokenization_id)
-                storage.restore(trash, target)
+            settle_deletions(self._parts)
             raise
         freed = remove_tree(trash) if trash is not None else 0
         partial = storage.partial_dir(record.dataset_id, tokenization_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ..errors import InvalidRequestError
 from ._base import Record, invalid_request
@@ -44,7 +44,8 @@ class TokenizationSettings(Record):
     begin_sequence_token : str, int or None
         "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
     sequence_separator_token : str, int or None
-        packed only: between documents. "auto": the tokenizer's eos if it names one, else none.
+        packed only: between documents. "auto": the tokenizer's eos, as its companion files name
+        it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
         Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
     drop_tail : bool
         packed only: drop the last incomplete sequence instead of filling and masking it.
@@ -87,6 +88,11 @@ class TokenizationSettings(Record):
             super().__init__(**data)
         except ValidationError as error:
             raise invalid_request(error, what="tokenization settings") from error
+
+    @field_validator("splits", mode="before")
+    @classmethod
+    def _one_split_is_a_list(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
     @property
     def uses_template(self) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..encoders import EncoderSpec, Tokenizer
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, TokenizationError
 from ..progress import Progress
 from ..records import TokenFile, TokenizationSettings
 from .files import TEMPORARY_SUFFIX, disk_full_is_clear, sync_folder
@@ -110,6 +110,7 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     progress.start("tokenizing", total=num_rows, unit="samples", share=0.8)
     with disk_full_is_clear(work_dir, required_bytes):
         runs = tokenize_shards(shards, spec, rules, work_dir, executor=executor, progress=progress)
+        _refuse_nothing(runs, num_rows, settings)
         results = run.assemble(_by_split(chosen, shards, runs), check_space)
         files = _save(results, out_dir, progress)
     return summarize(
@@ -149,6 +150,21 @@ def _sweep(work_dir: Path) -> None:
     """Remove what a killed run had not finished."""
     for path in (*work_dir.glob(f"*{TEMPORARY_SUFFIX}"), *work_dir.glob("split-*")):
         path.unlink(missing_ok=True)
+
+
+def _refuse_nothing(
+    runs: Sequence[ShardRun], num_rows: int, settings: TokenizationSettings
+) -> None:
+    if not num_rows or any(run.num_documents for run in runs):
+        return
+    dropped: Counter[str] = Counter()
+    for run in runs:
+        dropped.update(run.dropped)
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(dropped.items()))
+    raise TokenizationError(
+        f"None of the {num_rows:,} texts is left to tokenize ({reasons}).",
+        hint=f"Lower min_chars, which is {settings.min_chars}." if settings.min_chars else None,
+    )
 
 
 def _by_split(
