@@ -3,7 +3,8 @@
     catalog.duckdb, catalog.lock, catalog.version
     owners/<owner_id>.lock
     jobs/<job_id>.json
-    datasets/ds_<uuid4>/raw/  manifest.json  tokenized/tok_<16 hex>/  tokenized/tok_<...>.partial/
+    datasets/ds_<uuid4>/partial/  raw/  originals/  manifest.json
+                        tokenized/tok_<16 hex>/  tokenized/tok_<...>.partial/
     staging/<job_id>/
 
 Whatever is unfinished lies in ``staging`` or in a ``.partial`` folder and becomes visible by one
@@ -117,6 +118,14 @@ class Storage:
         """Return the folder with the dataset's Parquet files."""
         return self.dataset_dir(dataset_id) / "raw"
 
+    def fetch_dir(self, dataset_id: str) -> Path:
+        """Return the folder of a download that is not finished; a retry goes on with it."""
+        return self.dataset_dir(dataset_id) / "partial"
+
+    def originals_dir(self, dataset_id: str) -> Path:
+        """Return the folder of a repository's own files, where they are kept."""
+        return self.dataset_dir(dataset_id) / "originals"
+
     def tokenization_dir(self, dataset_id: str, tokenization_id: str) -> Path:
         """Return the folder of a finished tokenization."""
         _check_id(tokenization_id, TOKENIZATION_ID_PATTERN)
@@ -208,6 +217,10 @@ class Storage:
         """
         return _read_record(self.dataset_dir(dataset_id) / "manifest.json", Manifest)
 
+    def forget_manifest(self, dataset_id: str) -> None:
+        """Make a dataset incomplete, so that nobody takes it for whole while it is repaired."""
+        _forget(self.dataset_dir(dataset_id) / "manifest.json")
+
     def publish_tokenization(self, finished: Path, receipt: Receipt) -> None:
         """Make a tokenization complete: receipt into ``finished``, then one rename."""
         record = receipt.tokenization
@@ -225,6 +238,10 @@ class Storage:
         return _read_record(
             self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json", Receipt
         )
+
+    def forget_receipt(self, dataset_id: str, tokenization_id: str) -> None:
+        """Make a tokenization incomplete, as `forget_manifest` does a dataset."""
+        _forget(self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json")
 
     def trash_dataset(self, dataset_id: str) -> Path | None:
         """Move a dataset out of sight in one step; None when it has no folder."""
@@ -369,6 +386,13 @@ def disk_errors(what: str) -> Iterator[None]:
             f"Could not {what}: {error.strerror or error}.",
             hint="Check the data folder's permissions and disk.",
         ) from error
+
+
+def _forget(path: Path) -> None:
+    with disk_errors(f"remove {path.name}"):
+        if path.exists():
+            path.unlink()
+            fsync_dir(path.parent)
 
 
 def _check_id(name: str, pattern: str) -> None:

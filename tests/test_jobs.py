@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from mistudio_widgets.errors import (
     InterruptedJobError,
+    InvalidRequestError,
     JobCancelled,
     MiStudioError,
     NotFoundError,
@@ -68,11 +70,31 @@ def listener() -> Listener:
 @pytest.fixture
 def runner(tmp_path: Path, listener: Listener) -> JobRunner:
     return JobRunner(
-        {"import": 1, "tokenize": 2},
+        {"import": 1, "tokenize": 2, "download": 1},
         tmp_path,
         on_change=listener.on_change,
         on_tick=listener.on_tick,
     )
+
+
+@dataclass
+class PausedWork(RecordedWork):
+    """Work that can be paused."""
+
+    paused: list[str] = field(default_factory=list)
+    pause_error: Exception | None = None
+
+    def pause(self, job: Job) -> None:
+        self.paused.append(job.id)
+        if self.pause_error:
+            raise self.pause_error
+
+
+def _wait_for_state(job: Job, state: str) -> None:
+    deadline = time.monotonic() + 10
+    while job.state != state:
+        assert time.monotonic() < deadline, job.state
+        time.sleep(0.005)
 
 
 def _until_cancelled(started: threading.Event) -> Callable[[Job], object]:
@@ -90,7 +112,7 @@ def test_a_job_succeeds_and_gives_its_result(runner: JobRunner, listener: Listen
     runner.submit(job, RecordedWork(lambda _job: "result"))
     assert job.wait(10) == "result"
     snapshot = job.snapshot()
-    assert (snapshot.state, snapshot.progress, snapshot.is_active) == ("succeeded", 100, False)
+    assert (snapshot.state, snapshot.progress) == ("succeeded", 100)
     assert listener.states == ["running", "succeeded"]
     assert runner.active() == []
     assert "succeeded" in repr(job)
@@ -334,3 +356,127 @@ def test_a_forked_child_does_not_keep_the_owner_alive(tmp_path: Path) -> None:
         for descriptor in (wait_r, ready_r, ready_w):
             os.close(descriptor)
         os.waitpid(child, 0)
+
+
+def _paused(runner: JobRunner, work: PausedWork, started: threading.Event) -> Job:
+    job = Job("download", DATASET)
+    runner.submit(job, work)
+    assert started.wait(10)
+    job.pause()
+    _wait_for_state(job, "paused")
+    return job
+
+
+def test_a_paused_job_keeps_its_place_in_line_for_nobody(
+    runner: JobRunner, listener: Listener, tmp_path: Path
+) -> None:
+    started = threading.Event()
+    work = PausedWork(_until_cancelled(started))
+    job = _paused(runner, work, started)
+    assert work.paused == [job.id]
+    assert (work.undone, work.failed) == ([], [])
+    assert runner.active() == []
+    assert runner.find(job.id) is job
+    assert job.snapshot().paused
+    with pytest.raises(TimeoutError):
+        job.wait(0.01)
+    assert list(tmp_path.glob("*.json")) == []
+    other = Job("download", DATASET)
+    runner.submit(other, RecordedWork(lambda _job: "other"))
+    assert other.wait(10) == "other"
+    assert listener.states[:2] == ["running", "running"]
+    assert "paused" in listener.states
+    job.pause()
+    assert work.paused == [job.id]
+
+
+def test_a_paused_job_goes_on_when_it_is_submitted_again(runner: JobRunner) -> None:
+    started = threading.Event()
+    job = _paused(runner, PausedWork(_until_cancelled(started)), started)
+    runner.submit(job, PausedWork(lambda _job: "done"))
+    assert job.wait(10) == "done"
+    assert job.state == "succeeded"
+
+
+def test_a_queued_job_is_paused_before_it_ran(runner: JobRunner) -> None:
+    started = threading.Event()
+    first = Job("download", DATASET)
+    runner.submit(first, PausedWork(_until_cancelled(started)))
+    second, work = Job("download", DATASET), PausedWork(lambda _job: "ran")
+    runner.submit(second, work)
+    second.pause()
+    _wait_for_state(second, "paused")
+    assert work.paused == [second.id]
+    first.cancel()
+    assert first.wait_until_ended(10)
+    assert second.state == "paused"
+
+
+def test_a_paused_job_can_be_cancelled(runner: JobRunner) -> None:
+    started = threading.Event()
+    work = PausedWork(_until_cancelled(started))
+    job = _paused(runner, work, started)
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.wait(10)
+    assert work.undone == [job.id]
+    assert runner.find(job.id) is None
+
+
+def test_cancel_wins_over_pause(runner: JobRunner) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def body(job: Job) -> object:
+        started.set()
+        go_on.wait(10)
+        job.progress.check()
+        return None
+
+    work = PausedWork(body)
+    job = Job("download", DATASET)
+    runner.submit(job, work)
+    assert started.wait(10)
+    job.pause()
+    job.cancel()
+    go_on.set()
+    with pytest.raises(JobCancelled):
+        job.wait(10)
+    assert work.undone == [job.id]
+
+
+def test_a_pause_that_cannot_be_recorded_is_a_failure(runner: JobRunner) -> None:
+    started = threading.Event()
+    work = PausedWork(_until_cancelled(started), pause_error=NotFoundError("Gone."))
+    job = Job("download", DATASET)
+    runner.submit(job, work)
+    assert started.wait(10)
+    job.pause()
+    with pytest.raises(NotFoundError):
+        job.wait(10)
+
+
+def test_only_downloads_can_be_paused() -> None:
+    with pytest.raises(InvalidRequestError, match="import"):
+        Job("import", DATASET).pause()
+
+
+def test_closing_ends_the_handle_of_a_paused_job_only(runner: JobRunner) -> None:
+    started = threading.Event()
+    work = PausedWork(_until_cancelled(started))
+    job = _paused(runner, work, started)
+    assert runner.close(10)
+    with pytest.raises(InterruptedJobError):
+        job.wait(10)
+    assert (work.undone, work.failed) == ([], [])
+
+
+def test_a_paused_job_of_a_deleted_dataset_is_cancelled(runner: JobRunner) -> None:
+    started = threading.Event()
+    work = PausedWork(_until_cancelled(started))
+    job = _paused(runner, work, started)
+    runner.forget_paused("ds_of_another")
+    assert job.state == "paused"
+    runner.forget_paused(DATASET)
+    with pytest.raises(JobCancelled):
+        job.wait(10)
+    assert work.undone == []

@@ -56,7 +56,27 @@ def _first(cursor: Cursor) -> None:
     """)
 
 
-MIGRATIONS: Final[tuple[Callable[[Cursor], None], ...]] = (_first,)
+def _paused_jobs_and_more_kinds(cursor: Cursor) -> None:
+    # a CHECK cannot be altered
+    cursor.execute("ALTER TABLE catalog.jobs RENAME TO old_jobs")
+    cursor.execute("""
+        CREATE TABLE catalog.jobs (
+            id VARCHAR PRIMARY KEY,
+            kind VARCHAR NOT NULL
+                CHECK (kind IN ('download', 'import', 'tokenize', 'index', 'verify')),
+            dataset_id VARCHAR NOT NULL, tokenization_id VARCHAR, owner_id VARCHAR NOT NULL,
+            state VARCHAR NOT NULL CHECK (state IN ('queued', 'running', 'paused',
+                'cancelling', 'succeeded', 'failed', 'cancelled')),
+            progress DOUBLE NOT NULL, request JSON,
+            error_code VARCHAR, error_message VARCHAR, hint VARCHAR,
+            created_at TIMESTAMP NOT NULL, updated_at TIMESTAMP NOT NULL
+        )
+    """)
+    cursor.execute("INSERT INTO catalog.jobs SELECT * FROM catalog.old_jobs")
+    cursor.execute("DROP TABLE catalog.old_jobs")
+
+
+MIGRATIONS: Final[tuple[Callable[[Cursor], None], ...]] = (_first, _paused_jobs_and_more_kinds)
 
 
 def migrate(cursor: Cursor) -> bool:

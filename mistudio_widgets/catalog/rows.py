@@ -162,6 +162,10 @@ class CatalogReader:
         """Return the jobs that have not ended, as far as the catalog knows."""
         return self._jobs("WHERE list_contains(?, state) ORDER BY created_at", [_ACTIVE])
 
+    def paused_jobs(self) -> list[JobRow]:
+        """Return the jobs that wait for a retry."""
+        return self._jobs("WHERE state = 'paused' ORDER BY created_at", [])
+
     def all_jobs(self) -> list[JobRow]:
         """Return every job that is remembered, newest first."""
         return self._jobs("ORDER BY created_at DESC, id", [])
@@ -276,6 +280,13 @@ class CatalogWriter(CatalogReader):
         self._cursor.execute(
             f"INSERT INTO catalog.jobs ({names}) VALUES ({marks})",  # noqa: S608
             _job_row(row),
+        )
+
+    def adopt_job(self, job_id: str, owner_id: str) -> None:
+        """Make a paused job that of another owner."""
+        self._cursor.execute(
+            "UPDATE catalog.jobs SET owner_id = ? WHERE id = ? AND state = 'paused'",
+            [owner_id, job_id],
         )
 
     def update_job(self, snapshot: JobSnapshot) -> None:

@@ -3,18 +3,21 @@
 `JobRunner` knows nothing of datasets. It is given work as functions and tells of every change
 through two callbacks, called without any lock held.
 
-    queued ─> running ─> succeeded
-       │         ├────> failed
-       └─────────┴─> cancelling ─> cancelled
+    queued ─> running ─┬─> succeeded
+      ^  │      │      └─> failed
+      │  │      ├─> paused ─┐
+      └──│──────│─── retry ─┤
+         └──────┴───────────┴─> cancelling ─> cancelled
 
-Cancelled means: the thread has stopped and what it had written is gone.
+Cancelled means: the thread has stopped and what it had written is gone. Paused means: the thread
+has stopped and what it had written stays, for this process or a later one to go on with.
 
 owner    `Owner`: this process's sign of life
 job      `Job`, the handle, and `Work`, what it does
 runner   `JobRunner`
 """
 
-from .job import Job, Work, ended_job
+from .job import Job, PausableWork, Work, ended_job
 from .owner import Owner, is_owner_alive
 from .runner import JobRunner, interruption, read_job_file
 
@@ -22,6 +25,7 @@ __all__ = [
     "Job",
     "JobRunner",
     "Owner",
+    "PausableWork",
     "Work",
     "ended_job",
     "interruption",

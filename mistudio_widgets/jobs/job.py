@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from ..errors import JobCancelled, MiStudioError
+from ..errors import InvalidRequestError, JobCancelled, MiStudioError
 from ..progress import Progress
-from ..records import JobKind, JobSnapshot, JobState, new_job_id, utc_now
+from ..records import PAUSABLE_KINDS, JobKind, JobSnapshot, JobState, new_job_id, utc_now
 
 
 class Work(Protocol):
@@ -23,6 +23,14 @@ class Work(Protocol):
 
     def fail(self, job: Job, error: MiStudioError) -> None:
         """Record an error."""
+
+
+@runtime_checkable
+class PausableWork(Work, Protocol):
+    """Work that can be gone on with by running it again."""
+
+    def pause(self, job: Job) -> None:
+        """Record that it waits; what it wrote stays."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +48,27 @@ class Job:
     *Threads:* every method may be called from any thread.
     """
 
-    def __init__(self, kind: JobKind, dataset_id: str, tokenization_id: str | None = None) -> None:
-        self.id = new_job_id()
+    def __init__(
+        self,
+        kind: JobKind,
+        dataset_id: str,
+        tokenization_id: str | None = None,
+        *,
+        continued: JobSnapshot | None = None,
+    ) -> None:
+        self.id = continued.id if continued else new_job_id()
         self.kind: JobKind = kind
         self.dataset_id = dataset_id
         self.tokenization_id = tokenization_id
-        self.created_at = utc_now()
+        self.created_at = continued.created_at if continued else utc_now()
         self.progress = Progress()
         self._lock = threading.Lock()
         self._state: JobState = "queued"
         self._end: End | None = None
         self._interrupted = False
+        self._pausing = False
         self._ended = threading.Event()
-        self._on_cancel: Callable[[], None] | None = None
+        self._on_stop: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         snapshot = self.snapshot()
@@ -79,8 +95,8 @@ class Job:
             done=counted.done,
             total=counted.total,
             unit=counted.unit,
-            per_s=counted.per_s,
-            eta_s=counted.eta_s,
+            per_s=counted.per_s if self._state == "running" else None,
+            eta_s=counted.eta_s if self._state == "running" else None,
             error_code=error.code if isinstance(error, MiStudioError) else None,
             error_message=error.message if isinstance(error, MiStudioError) else None,
             hint=error.hint if isinstance(error, MiStudioError) else None,
@@ -93,12 +109,38 @@ class Job:
         Does nothing to a job that has ended. The state is ``cancelling`` until it is true.
         """
         with self._lock:
-            if self._end is not None or self._state not in ("queued", "running"):
+            if self._end is not None or self._state not in ("queued", "running", "paused"):
                 return
             self._state = "cancelling"
+            self._pausing = False
         self.progress.cancel()
-        if self._on_cancel is not None:
-            self._on_cancel()
+        if self._on_stop is not None:
+            self._on_stop()
+
+    def pause(self) -> None:
+        """Ask a download to stop and to keep what it fetched; returns at once.
+
+        `DatasetManager.retry` goes on with it, in this process or a later one. `wait` goes on
+        waiting. Does nothing to a job that has ended or waits already.
+
+        Raises
+        ------
+        InvalidRequestError
+            Only downloads can be paused.
+        """
+        if self.kind not in PAUSABLE_KINDS:
+            raise InvalidRequestError(
+                f"A job of kind {self.kind} cannot be paused.",
+                field="job_id",
+                hint="Cancel it, or let it end.",
+            )
+        with self._lock:
+            if self._end is not None or self._state not in ("queued", "running"):
+                return
+            self._pausing = True
+        self.progress.cancel()
+        if self._on_stop is not None:
+            self._on_stop()
 
     def wait(self, timeout_s: float | None = None) -> Any:
         """Wait for the end.
@@ -145,12 +187,34 @@ class Job:
         """Whether the runner was closed under the job."""
         return self._interrupted
 
+    @property
+    def is_pausing(self) -> bool:
+        """Whether `pause` was called, and not `cancel` after it."""
+        return self._pausing
+
     def begin(self) -> bool:
-        """Go from queued to running; False when it was cancelled before. For the runner."""
+        """Go from queued to running; False when it was stopped before. For the runner."""
         with self._lock:
-            if self._state != "queued":
+            if self._state != "queued" or self._pausing:
                 return False
             self._state = "running"
+            return True
+
+    def rest(self) -> bool:
+        """Go to paused; False when it was cancelled meanwhile. For the runner."""
+        with self._lock:
+            if not self._pausing:
+                return False
+            self._state, self._pausing = "paused", False
+            return True
+
+    def wake(self) -> bool:
+        """Go from paused to queued; False when it is not paused. For the runner."""
+        with self._lock:
+            if self._state != "paused":
+                return False
+            self._state = "queued"
+            self.progress = Progress()
             return True
 
     def interrupt(self) -> None:
@@ -168,9 +232,9 @@ class Job:
         """Let `wait` return. For the runner."""
         self._ended.set()
 
-    def call_on_cancel(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when `cancel` was pressed. For the runner."""
-        self._on_cancel = callback
+    def call_on_stop(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when `cancel` or `pause` was pressed. For the runner."""
+        self._on_stop = callback
 
 
 def ended_job(

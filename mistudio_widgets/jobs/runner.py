@@ -14,7 +14,7 @@ from typing import Final
 from ..errors import InterruptedJobError, MiStudioError
 from ..records import JobKind, JobSnapshot
 from ..storage import write_atomic
-from .job import End, Job, Work
+from .job import End, Job, PausableWork, Work
 
 TICK_S: Final = 0.1
 
@@ -49,6 +49,7 @@ class JobRunner:
         self._on_tick = on_tick
         self._lock = threading.Lock()
         self._active: dict[str, tuple[Job, Work]] = {}
+        self._paused: dict[str, tuple[Job, Work]] = {}
         self._queues: dict[JobKind, deque[str]] = {kind: deque() for kind in limits}
         self._free = dict(limits)
         self._closed = False
@@ -56,13 +57,15 @@ class JobRunner:
         self._stop = threading.Event()
 
     def submit(self, job: Job, work: Work) -> None:
-        """Start ``job``, now or as soon as its kind has a free place."""
-        job.call_on_cancel(lambda: self._cancelled(job))
+        """Start ``job``, now or as soon as its kind has a free place; a paused one goes on."""
+        job.call_on_stop(lambda: self._stopped(job))
         with self._lock:
             if self._closed:
                 raise InterruptedJobError(
                     "The manager is closed.", hint="Make a new DatasetManager."
                 )
+            if self._paused.pop(job.id, None) is not None:
+                job.wake()
             self._active[job.id] = (job, work)
             self._queues[job.kind].append(job.id)
             start_ticker = not self._ticking
@@ -77,10 +80,19 @@ class JobRunner:
             return [job for job, _ in self._active.values()]
 
     def find(self, job_id: str) -> Job | None:
-        """Return an active job of this runner."""
+        """Return an active or paused job of this runner."""
         with self._lock:
-            entry = self._active.get(job_id)
+            entry = self._active.get(job_id) or self._paused.get(job_id)
         return entry[0] if entry else None
+
+    def forget_paused(self, dataset_id: str) -> None:
+        """End the paused jobs of a dataset that is gone as cancelled."""
+        with self._lock:
+            gone = [job for job, _ in self._paused.values() if job.dataset_id == dataset_id]
+            for job in gone:
+                del self._paused[job.id]
+        for job in gone:
+            self._end(job, End("cancelled"))
 
     def close(self, timeout_s: float) -> bool:
         """Stop all jobs, which end as interrupted; True when all threads ended in time."""
@@ -90,10 +102,16 @@ class JobRunner:
             queued = {job_id for queue in self._queues.values() for job_id in queue}
             for queue in self._queues.values():
                 queue.clear()
+            paused = [job for job, _ in self._paused.values()]
+            self._paused.clear()
+        for job in paused:
+            # they stay paused in the catalog; only this handle ends
+            job.finish(End("failed", error=_interruption(job)))
+            job.release()
         for job, work in active:
             job.interrupt()
             if job.id in queued:
-                _thread(job.id, self._end_queued, job, work)
+                _thread(job.id, self._stop_waiting, job, work)
         deadline = time.monotonic() + timeout_s
         done = all(job.wait_until_ended(max(deadline - time.monotonic(), 0)) for job, _ in active)
         self._stop.set()
@@ -112,30 +130,53 @@ class JobRunner:
         try:
             if job.begin():
                 self._tell(job)
-                self._end(job, self._attempt(job, work))
+                end = self._attempt(job, work)
             else:
-                self._end(job, self._undone(job, work))
+                end = self._end_of_stopped(job, work)
+            if end is not None:
+                self._end(job, end)
         finally:
             with self._lock:
                 self._free[job.kind] += 1
             self._start_next(job.kind)
 
-    def _attempt(self, job: Job, work: Work) -> End:
+    def _attempt(self, job: Job, work: Work) -> End | None:
+        """Run; None when the job was paused."""
         try:
             return End("succeeded", result=work.run(job))
         except BaseException as error:  # noqa: BLE001 -- the edge of a thread
-            # libraries wrap exceptions: whether this is a cancel is told by our flag alone
-            if job.is_interrupted:
-                return self._failed(job, work, _interruption(job))
+            # libraries wrap exceptions: whether this is a stop is told by our flag alone
             if job.progress.is_cancelled:
-                return self._undone(job, work)
+                return self._end_of_stopped(job, work)
             return self._failed(job, work, _as_our_own(error))
 
-    def _end_queued(self, job: Job, work: Work) -> None:
+    def _end_of_stopped(self, job: Job, work: Work) -> End | None:
+        """Stop a job in the way it was asked to; None when it is paused."""
         if job.is_interrupted:
-            self._end(job, self._failed(job, work, _interruption(job)))
-        else:
-            self._end(job, self._undone(job, work))
+            return self._failed(job, work, _interruption(job))
+        if job.is_pausing and isinstance(work, PausableWork):
+            try:
+                work.pause(job)
+            except Exception as error:  # noqa: BLE001 -- the edge of a thread
+                return self._failed(job, work, _as_our_own(error))
+            if self._rest(job, work):
+                return None
+        return self._undone(job, work)
+
+    def _rest(self, job: Job, work: Work) -> bool:
+        with self._lock:
+            if not job.rest():
+                return False
+            del self._active[job.id]
+            self._paused[job.id] = (job, work)
+        (self._folder / f"{job.id}.json").unlink(missing_ok=True)
+        self._tell(job)
+        return True
+
+    def _stop_waiting(self, job: Job, work: Work) -> None:
+        end = self._end_of_stopped(job, work)
+        if end is not None:
+            self._end(job, end)
 
     def _undone(self, job: Job, work: Work) -> End:
         try:
@@ -161,15 +202,17 @@ class JobRunner:
         self._tell(job)
         job.release()
 
-    def _cancelled(self, job: Job) -> None:
+    def _stopped(self, job: Job) -> None:
+        """Stop a job that has no thread in one of its own; a running one sees it by itself."""
         with self._lock:
-            queue = self._queues[job.kind]
-            is_queued = job.id in queue
-            if is_queued:
-                queue.remove(job.id)
-            entry = self._active.get(job.id)
-        if is_queued and entry is not None:
-            _thread(job.id, self._end_queued, *entry)
+            entry = self._paused.pop(job.id, None)
+            if entry is not None:
+                self._active[job.id] = entry
+            elif job.id in self._queues[job.kind]:
+                self._queues[job.kind].remove(job.id)
+                entry = self._active[job.id]
+        if entry is not None:
+            _thread(job.id, self._stop_waiting, *entry)
         self._tell(job)
 
     def _tell(self, job: Job) -> None:

@@ -30,6 +30,11 @@ class DatasetManager(DatasetMethods, TokenizationMethods):
         The torch device that packs and pads: "auto" (CUDA where torch sees it), "cpu", "cuda".
     max_downloads, max_tokenizations : int
         How many of these jobs run at once; more wait as queued. Imports count as downloads.
+    bandwidth_limit : int, optional
+        Bytes per second that all downloads together may take; an attribute of the same name
+        changes it while they run.
+    keep_originals : bool
+        Keep the repository's own files where they had to be converted to Parquet.
     executor : concurrent.futures.Executor, optional
         Runs the shards of a tokenization; default: threads.
     hub_endpoint : str, optional

@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
@@ -22,17 +22,19 @@ from ..errors import (
     NotFoundError,
     shown_path,
 )
-from ..hub import Hub
+from ..hub import BandwidthLimit, Hub
 from ..jobs import Job, JobRunner, Owner, Work
 from ..records import (
+    ALL_KINDS,
     DownloadRequest,
     Event,
     ImportRequest,
+    JobKind,
     JobSnapshot,
     StorageReport,
 )
 from ..storage import LOW_DISK_SHARE, Storage, default_data_dir
-from .events import Announcer, completed_event, error_event, progress_event
+from .events import Announcer, completed_event, damage_event, error_event, progress_event
 from .follow import Follower
 from .parts import Parts
 from .recovery import recover
@@ -55,6 +57,8 @@ class Core:
         device: str = "auto",
         max_downloads: int = 2,
         max_tokenizations: int = 1,
+        bandwidth_limit: int | None = None,
+        keep_originals: bool = False,
         executor: Executor | None = None,
         hub_endpoint: str | None = None,
     ) -> None:
@@ -79,12 +83,19 @@ class Core:
             read_only=self.read_only,
             device=device,
             executor=executor,
+            bandwidth=BandwidthLimit(bandwidth_limit),
+            keep_originals=keep_originals,
         )
         self._lock = threading.Lock()
         self._announcer = Announcer()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._runner = JobRunner(
-            {"download": max_downloads, "import": max_downloads, "tokenize": max_tokenizations},
+            {
+                "download": max_downloads,
+                "import": max_downloads,
+                "tokenize": max_tokenizations,
+                "verify": 1,
+            },
             storage.jobs_dir,
             on_change=self._job_changed,
             on_tick=self._jobs_moved,
@@ -115,6 +126,18 @@ class Core:
         """The data folder."""
         return self._parts.storage.root
 
+    @property
+    def bandwidth_limit(self) -> int | None:
+        """Bytes per second that all downloads together may take; None: no limit.
+
+        May be set at any time, also while a download runs.
+        """
+        return self._parts.bandwidth.bytes_per_s
+
+    @bandwidth_limit.setter
+    def bandwidth_limit(self, bytes_per_s: int | None) -> None:
+        self._parts.bandwidth.bytes_per_s = bytes_per_s
+
     def close(self, timeout_s: float = 10) -> None:
         """Stop all jobs and let go of the data folder.
 
@@ -134,8 +157,11 @@ class Core:
         self._close_at_exit()
 
     def jobs(self, *, active: bool = True) -> list[JobSnapshot]:
-        """Return the running and waiting jobs of all processes, or every job remembered."""
-        return list(self._view.live().running) if active else self._view.all_jobs()
+        """Return the jobs of all processes that have not ended, or every job remembered."""
+        if not active:
+            return self._view.all_jobs()
+        live = self._view.live()
+        return [*live.running, *live.paused]
 
     def job(self, job_id: str) -> Job:
         """Return a job of this manager by its id.
@@ -194,9 +220,15 @@ class Core:
             num_datasets=self._view.num_datasets(),
         )
 
-    def _insert_job(
-        self, writer: CatalogWriter, job: Job, request: ImportRequest | DownloadRequest | None
-    ) -> None:
+    def _new_job(
+        self,
+        writer: CatalogWriter,
+        kind: JobKind,
+        dataset_id: str,
+        request: ImportRequest | DownloadRequest | None,
+        tokenization_id: str | None = None,
+    ) -> Job:
+        job = Job(kind, dataset_id, tokenization_id)
         writer.insert_job(
             JobRow(
                 snapshot=job.snapshot(),
@@ -204,6 +236,7 @@ class Core:
                 request=request.model_dump(mode="json") if request is not None else None,
             )
         )
+        return job
 
     def _submit(self, job: Job, work: Work) -> Job:
         with self._lock:
@@ -218,11 +251,19 @@ class Core:
         self._follower.notify()
         return job
 
-    def _must_be_idle(self, writer: CatalogWriter, dataset_id: str, what: str) -> None:
+    def _must_be_idle(
+        self,
+        writer: CatalogWriter,
+        dataset_id: str,
+        what: str,
+        kinds: Collection[JobKind] = ALL_KINDS,
+    ) -> None:
         by = tuple(
             f"{row.snapshot.kind} {row.snapshot.id}"
             for row in writer.active_jobs()
-            if row.snapshot.dataset_id == dataset_id and self._parts.is_alive(row.owner_id)
+            if row.snapshot.dataset_id == dataset_id
+            and row.snapshot.kind in kinds
+            and self._parts.is_alive(row.owner_id)
         )
         if by:
             raise InUseError(
@@ -241,7 +282,9 @@ class Core:
         elif snapshot.state == "succeeded":
             with suppress(NotFoundError):
                 dataset = self._view.dataset(job.dataset_id)
-                self._announcer.announce(completed_event(snapshot, dataset))
+                is_damaged = job.kind == "verify" and dataset.status == "error"
+                tell = damage_event if is_damaged else completed_event
+                self._announcer.announce(tell(snapshot, dataset))
 
     def _jobs_moved(self, jobs: list[Job]) -> None:
         self._follower.notify()

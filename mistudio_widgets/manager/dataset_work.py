@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from .. import importer
+from ..catalog import CatalogWriter
 from ..errors import AlreadyExistsError, MiStudioError
-from ..hub import HfToken, check_repo_id
+from ..hub import HfToken, HubPlan, check_repo_id
 from ..jobs import Job
 from ..records import (
     DataFile,
@@ -21,9 +22,10 @@ from ..records import (
     DownloadRequest,
     ImportRequest,
     Manifest,
+    StoredStatus,
     utc_now,
 )
-from ..storage import disk_errors, fsync_dir, remove_tree, sha256_of
+from ..storage import disk_errors, fsync_dir, remove_tree, sha256_of, tree_bytes
 from .parts import Parts, error_fields
 
 _FETCH_SHARE: Final = 0.8
@@ -36,7 +38,11 @@ class _DatasetWork:
         self._parts = parts
 
     def undo(self, job: Job) -> None:
-        """Remove files and row."""
+        """Remove files and row, unless another manager goes on with them."""
+        with self._parts.catalog.read() as reader:
+            row = reader.find_job(job.id) if reader is not None else None
+        if row is not None and row.owner_id != self._parts.owner_id:
+            return
         self._discard_staging(job)
         folder = self._parts.storage.dataset_dir(job.dataset_id)
         if folder.exists():
@@ -45,7 +51,7 @@ class _DatasetWork:
             writer.delete_dataset(job.dataset_id)
 
     def fail(self, job: Job, error: MiStudioError) -> None:
-        """Remove what is unfinished and keep the row, with the error."""
+        """Keep the row, with the error, and what was fetched; remove what is half made."""
         if isinstance(error, AlreadyExistsError):
             self.undo(job)
             return
@@ -65,8 +71,7 @@ class _DatasetWork:
         with disk_errors("prepare the data folder"):
             if folder.exists():
                 remove_tree(folder)
-            for name in ("raw", "fetched"):
-                (folder / name).mkdir(parents=True)
+            (folder / "raw").mkdir(parents=True)
         return folder
 
     def _discard_staging(self, job: Job) -> None:
@@ -74,11 +79,24 @@ class _DatasetWork:
         if folder.exists():
             remove_tree(folder)
 
+    def _discard_fetched(self, job: Job) -> None:
+        folder = self._parts.storage.fetch_dir(job.dataset_id)
+        if folder.exists():
+            remove_tree(folder)
+
     def _publish(
-        self, job: Job, raw: Path, result: importer.ImportResult, facts: Mapping[str, Any]
+        self,
+        job: Job,
+        raw: Path,
+        result: importer.ImportResult,
+        facts: Mapping[str, Any],
+        hashes: Mapping[Path, str] | None = None,
     ) -> DatasetRecord:
-        """Hash, rename, manifest, row: after this the dataset is ready."""
-        files = _data_files(job, raw, result)
+        """Hash, rename, manifest, row: after this the dataset is ready.
+
+        ``hashes`` are the sha256 of the files that were hashed already.
+        """
+        files = _data_files(job, raw, result, hashes or {})
         split_info: dict[str, int] = {}
         for file in files:
             split_info[file.split] = split_info.get(file.split, 0) + file.num_rows
@@ -113,6 +131,7 @@ class _DatasetWork:
         job.progress.check()
         self._parts.storage.publish_dataset(raw, Manifest(dataset=record, files=files))
         self._discard_staging(job)
+        self._discard_fetched(job)
         done = job.snapshot().model_copy(update={"state": "succeeded", "progress": 100.0})
         with self._parts.catalog.write() as writer:
             if writer.get_dataset(job.dataset_id).status == "downloading":
@@ -180,10 +199,52 @@ class DownloadWork(_DatasetWork):
         check_repo_id(request.repo_id)
 
     def run(self, job: Job) -> DatasetRecord:
-        """Plan, fetch, convert where needed, publish."""
+        """Plan, fetch what is not there yet, convert where needed, publish."""
         self._parts.record_state(job, "running")
-        storage = self._parts.storage
         started_at = utc_now().isoformat()
+        found = self._plan(job)
+        storage = self._parts.storage
+        fetched = self._parts.hub.fetch(
+            found,
+            storage.fetch_dir(job.dataset_id),
+            hf_token=self._hf_token,
+            progress=job.progress,
+            share=_FETCH_SHARE,
+            limit=self._parts.bandwidth,
+            copies=(storage.raw_dir(job.dataset_id), storage.originals_dir(job.dataset_id)),
+        )
+        with self._parts.catalog.write() as writer:
+            writer.update_dataset(job.dataset_id, status="processing")
+        download = {
+            "started_at": started_at,
+            "repo_id": found.plan.repo_id,
+            "config": found.plan.config,
+            "commit": found.plan.commit,
+            "num_files": len(found.plan.files),
+            "downloaded_bytes": found.plan.download_bytes,
+        }
+        facts = {"download": download}
+        files = {split: [file.path for file in group] for split, group in fetched.items()}
+        if all(file.format == "parquet" for file in found.files):
+            hashes = {file.path: file.sha256 for group in fetched.values() for file in group}
+            raw = storage.fetch_dir(job.dataset_id) / "files"
+            return self._publish(job, raw, importer.describe_parquet(files, None), facts, hashes)
+        raw = self._stage(job) / "raw"
+        result = self._convert(job, files, raw)
+        if self._parts.keep_originals:
+            self._keep_originals(job)
+        return self._publish(job, raw, result, facts)
+
+    def pause(self, job: Job) -> None:
+        """Keep what was fetched, and a row that waits."""
+        self._discard_staging(job)
+        snapshot = job.snapshot().model_copy(update={"state": "paused"})
+        with self._parts.catalog.write() as writer:
+            restart(writer, job.dataset_id, "downloading", progress=snapshot.progress)
+            writer.update_job(snapshot)
+
+    def _plan(self, job: Job) -> HubPlan:
+        storage = self._parts.storage
         space = storage.space()
         job.progress.start("planning", unit="files", share=0.0)
         found = self._parts.hub.plan(
@@ -193,32 +254,14 @@ class DownloadWork(_DatasetWork):
             reserve_bytes=space.reserve_bytes,
         )
         job.progress.check()
-        storage.check_space(found.plan.disk_bytes)
+        there = tree_bytes(storage.fetch_dir(job.dataset_id))
+        storage.check_space(max(found.plan.disk_bytes - there, 0))
         self._refuse_same_commit(job, found.plan.commit)
         with self._parts.catalog.write() as writer:
             writer.update_dataset(
                 job.dataset_id, commit=found.plan.commit, description=found.plan.description
             )
-        stage = self._stage(job)
-        local = self._parts.hub.fetch(
-            found,
-            stage / "fetched",
-            hf_token=self._hf_token,
-            progress=job.progress,
-            share=_FETCH_SHARE,
-        )
-        with self._parts.catalog.write() as writer:
-            writer.update_dataset(job.dataset_id, status="processing")
-        raw, result = self._to_parquet(job, stage, local)
-        download = {
-            "started_at": started_at,
-            "repo_id": found.plan.repo_id,
-            "config": found.plan.config,
-            "commit": found.plan.commit,
-            "num_files": len(found.files),
-            "downloaded_bytes": found.plan.download_bytes,
-        }
-        return self._publish(job, raw, result, {"download": download})
+        return found
 
     def _refuse_same_commit(self, job: Job, commit: str) -> None:
         with self._parts.catalog.read() as reader:
@@ -236,36 +279,51 @@ class DownloadWork(_DatasetWork):
                     hint="Use that dataset, or delete it first.",
                 )
 
-    def _to_parquet(
-        self, job: Job, stage: Path, local: Mapping[str, Sequence[Path]]
-    ) -> tuple[Path, importer.ImportResult]:
-        all_files = [path for files in local.values() for path in files]
-        if all(path.suffix.lower() == ".parquet" for path in all_files):
-            return stage / "fetched", importer.describe_parquet(local, None)
-        request = ImportRequest(
-            paths={split: tuple(map(str, files)) for split, files in local.items()}
-        )
-        raw = stage / "raw"
-        result = importer.import_files(
-            request,
+    def _convert(
+        self, job: Job, files: Mapping[str, Sequence[Path]], raw: Path
+    ) -> importer.ImportResult:
+        paths = {split: tuple(map(str, group)) for split, group in files.items()}
+        return importer.import_files(
+            ImportRequest(paths=paths),
             raw,
             progress=job.progress,
             check_space=self._parts.storage.check_space,
         )
-        return raw, result
+
+    def _keep_originals(self, job: Job) -> None:
+        storage = self._parts.storage
+        originals = storage.originals_dir(job.dataset_id)
+        with disk_errors("keep the repository's files"):
+            if originals.exists():
+                remove_tree(originals)
+            (storage.fetch_dir(job.dataset_id) / "files").rename(originals)
 
 
-def _data_files(job: Job, raw: Path, result: importer.ImportResult) -> tuple[DataFile, ...]:
-    sizes = [file.path.stat().st_size for file in result.files]
-    job.progress.start("checking", total=sum(sizes), unit="bytes", share=1.0)
+def restart(
+    writer: CatalogWriter, dataset_id: str, status: StoredStatus, *, progress: float = 0.0
+) -> None:
+    """Set a dataset back to work; one that stopped at another place goes through error first."""
+    if writer.get_dataset(dataset_id).status not in ("error", status):
+        writer.update_dataset(dataset_id, status="error")
+    writer.update_dataset(
+        dataset_id, status=status, progress=progress, error_code=None, error_message=None, hint=None
+    )
+
+
+def _data_files(
+    job: Job, raw: Path, result: importer.ImportResult, hashes: Mapping[Path, str]
+) -> tuple[DataFile, ...]:
+    sizes = {file.path: file.path.stat().st_size for file in result.files}
+    to_hash = sum(size for path, size in sizes.items() if path not in hashes)
+    job.progress.start("checking", total=to_hash, unit="bytes", share=1.0)
     files = []
-    for file, size in zip(result.files, sizes, strict=True):
+    for file in result.files:
         files.append(
             DataFile(
                 path=f"raw/{file.path.relative_to(raw)}",
                 split=file.split,
-                size_bytes=size,
-                sha256=sha256_of(file.path, job.progress),
+                size_bytes=sizes[file.path],
+                sha256=hashes.get(file.path) or sha256_of(file.path, job.progress),
                 num_rows=file.num_rows,
             )
         )

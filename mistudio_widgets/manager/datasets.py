@@ -20,6 +20,7 @@ from ..records import (
     DownloadPlan,
     DownloadRequest,
     ImportRequest,
+    JobKind,
     Page,
     SampleBy,
     Source,
@@ -38,9 +39,10 @@ from .checks import (
     new_dataset,
 )
 from .core import Core
-from .dataset_work import DownloadWork, ImportWork
+from .dataset_work import DownloadWork, ImportWork, restart
 from .loading import load_split
 from .recovery import recover, settle_deletions
+from .verify_work import VerifyWork
 
 if TYPE_CHECKING:
     import datasets
@@ -171,12 +173,31 @@ class DatasetMethods(Core):
             if dataset_id is None:
                 record = new_dataset(name or repo_id, "huggingface", "downloading", request=request)
                 writer.insert_dataset(record)
-                dataset_id = record.id
+                job = self._new_job(writer, "download", record.id, request)
             else:
-                _restart(writer, dataset_id, "downloading")
-            job = Job("download", dataset_id)
-            self._insert_job(writer, job, request)
+                job = self._again(writer, "download", dataset_id, "downloading", request)
         return self._submit(job, DownloadWork(self._parts, request, hf_token))
+
+    def _again(
+        self,
+        writer: CatalogWriter,
+        kind: JobKind,
+        dataset_id: str,
+        status: StoredStatus,
+        request: DownloadRequest | ImportRequest,
+    ) -> Job:
+        """Set a dataset back to work, by its paused job or a new one."""
+        self._parts.storage.forget_manifest(dataset_id)
+        restart(writer, dataset_id, status)
+        last = writer.last_job(dataset_id, [kind])
+        if last is None or not last.snapshot.paused:
+            return self._new_job(writer, kind, dataset_id, request)
+        job = self._runner.find(last.snapshot.id)
+        if job is None:
+            job = Job(kind, dataset_id, continued=last.snapshot)
+        writer.adopt_job(job.id, self._parts.owner_id)
+        writer.update_job(job.snapshot().model_copy(update={"state": "queued"}))
+        return job
 
     def _reusable_download(self, writer: CatalogWriter, request: DownloadRequest) -> str | None:
         same = writer.find_download(
@@ -261,10 +282,9 @@ class DatasetMethods(Core):
             tokenize=follow_up_settings(tokenize),
         )
         record = new_dataset(name or name_of(checked), "local", "processing")
-        job = Job("import", record.id)
         with self._parts.catalog.write() as writer:
             writer.insert_dataset(record)
-            self._insert_job(writer, job, request)
+            job = self._new_job(writer, "import", record.id, request)
         return self._submit(job, ImportWork(self._parts, request=request))
 
     def import_dataset(
@@ -301,15 +321,17 @@ class DatasetMethods(Core):
         settings = follow_up_settings(tokenize)
         importer.check_table(data)
         record = new_dataset(name, "custom", "processing")
-        job = Job("import", record.id)
         follow_up = ImportRequest(paths={}, tokenize=settings)
         with self._parts.catalog.write() as writer:
             writer.insert_dataset(record)
-            self._insert_job(writer, job, follow_up)
+            job = self._new_job(writer, "import", record.id, follow_up)
         return self._submit(job, ImportWork(self._parts, table=(data, split, text_column)))
 
     def retry(self, dataset_id: str, *, hf_token: str | bool | None = None) -> Job:
-        """Go on with a dataset that failed or was interrupted.
+        """Go on with a dataset that failed, was interrupted or paused, or is damaged.
+
+        A download keeps the bytes that it has; of a damaged one, only the damaged files are
+        fetched. An import reads its files again.
 
         A ready dataset gives a job that has already succeeded.
 
@@ -343,10 +365,35 @@ class DatasetMethods(Core):
             else:
                 request, status = ImportRequest.model_validate(last.request), "processing"
                 work = ImportWork(self._parts, request=request)
-            _restart(writer, dataset_id, status)
-            job = Job(last.snapshot.kind, dataset_id)
-            self._insert_job(writer, job, request)
+            job = self._again(writer, last.snapshot.kind, dataset_id, status, request)
         return self._submit(job, work)
+
+    def verify(self, dataset_id: str) -> Job:
+        """Hash every file of a dataset and of its tokenizations again, in the background.
+
+        A dataset with a damaged file goes to ``error``, and `retry` repairs exactly the files
+        that are damaged. A damaged tokenization goes to ``error``; tokenize again.
+
+        Returns
+        -------
+        Job
+            Its result is a `VerifyReport`.
+
+        Raises
+        ------
+        InvalidRequestError
+            The dataset is not ready.
+        InUseError
+            It is being verified already.
+        NotFoundError, ReadOnlyError
+        """
+        self._parts.must_write("verify")
+        must_be_ready(self.get_dataset(dataset_id))
+        with self._parts.catalog.write() as writer:
+            writer.get_dataset(dataset_id)
+            self._must_be_idle(writer, dataset_id, "verify", kinds=frozenset({"verify"}))
+            job = self._new_job(writer, "verify", dataset_id, None)
+        return self._submit(job, VerifyWork(self._parts))
 
     def delete_dataset(self, dataset_id: str) -> int:
         """Delete a dataset with everything made from it.
@@ -374,6 +421,7 @@ class DatasetMethods(Core):
         except BaseException:
             settle_deletions(self._parts)
             raise
+        self._runner.forget_paused(dataset_id)
         self._follower.notify()
         return remove_tree(trash) if trash is not None else 0
 
@@ -415,12 +463,3 @@ class DatasetMethods(Core):
         return datasets.DatasetDict(
             {name: load_split(name, folder, found) for name, found in files.items()}
         )
-
-
-def _restart(writer: CatalogWriter, dataset_id: str, status: StoredStatus) -> None:
-    """Set a dataset back to work; one that a dead process left goes through error first."""
-    if writer.get_dataset(dataset_id).status != "error":
-        writer.update_dataset(dataset_id, status="error")
-    writer.update_dataset(
-        dataset_id, status=status, progress=0.0, error_code=None, error_message=None, hint=None
-    )

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from ..records import (
+    DATA_KINDS,
     CompletedEvent,
     DatasetRecord,
+    DatasetStatus,
     DownloadProgressEvent,
     ErrorEvent,
     Event,
+    JobKind,
     JobSnapshot,
     TokenizationProgressEvent,
 )
+
+_WHILE: Final[Mapping[JobKind, DatasetStatus]] = {
+    "download": "downloading",
+    "import": "processing",
+    "tokenize": "tokenizing",
+    "verify": "ready",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +76,7 @@ def progress_event(job: JobSnapshot) -> Event:
         return TokenizationProgressEvent(
             dataset_id=job.dataset_id,
             job_id=job.id,
-            status="tokenizing",
+            status=_WHILE[job.kind],
             progress=job.progress,
             samples_processed=job.done,
             total_samples=job.total,
@@ -75,7 +86,7 @@ def progress_event(job: JobSnapshot) -> Event:
     return DownloadProgressEvent(
         dataset_id=job.dataset_id,
         job_id=job.id,
-        status="downloading" if job.kind == "download" else "processing",
+        status=_WHILE[job.kind],
         progress=job.progress,
         bytes_downloaded=job.done,
         total_bytes=job.total,
@@ -103,8 +114,21 @@ def error_event(job: JobSnapshot) -> ErrorEvent:
         dataset_id=job.dataset_id,
         job_id=job.id,
         kind=job.kind,
-        status="ready" if job.kind == "tokenize" else "error",
+        status="error" if job.kind in DATA_KINDS else "ready",
         error_code=job.error_code or "error",
         error_message=job.error_message or "",
         hint=job.hint,
+    )
+
+
+def damage_event(job: JobSnapshot, dataset: DatasetRecord) -> ErrorEvent:
+    """Return what a verification says that found damage."""
+    return ErrorEvent(
+        dataset_id=job.dataset_id,
+        job_id=job.id,
+        kind=job.kind,
+        status=dataset.status,
+        error_code=dataset.error_code or "error",
+        error_message=dataset.error_message or "",
+        hint=dataset.hint,
     )

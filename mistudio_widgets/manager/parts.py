@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..catalog import Catalog
 from ..errors import MiStudioError, ReadOnlyError
-from ..hub import Hub
+from ..hub import BandwidthLimit, Hub
 from ..jobs import Job, is_owner_alive
 from ..records import JobState
 from ..storage import Storage
@@ -24,6 +24,8 @@ class Parts:
     read_only: bool
     device: str
     executor: Executor | None
+    bandwidth: BandwidthLimit
+    keep_originals: bool
 
     def must_write(self, what: str) -> None:
         """Raise `ReadOnlyError` unless this manager may write."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from ..catalog import CatalogWriter, JobRow
 from ..errors import CorruptFileError, MiStudioError, NotFoundError
 from ..jobs import interruption, is_owner_alive, read_job_file
-from ..records import Manifest, Receipt
+from ..records import DATA_KINDS, Manifest, Receipt
 from ..storage import remove_tree
 from .parts import Parts, error_fields
 from .tokenize_work import note_tokenization
@@ -56,12 +56,12 @@ def _record_end(parts: Parts, writer: CatalogWriter, row: JobRow) -> None:
             if job.tokenization_id is not None:
                 record = writer.get_tokenization(job.tokenization_id)
                 writer.put_tokenization(record.model_copy(update={"status": "error", **fields}))
-        else:
+        elif job.kind in DATA_KINDS:
             writer.update_dataset(job.dataset_id, status="error", progress=job.progress, **fields)
 
 
 def _adopt_dataset(parts: Parts, writer: CatalogWriter, row: JobRow) -> bool:
-    if row.snapshot.kind == "tokenize":
+    if row.snapshot.kind not in DATA_KINDS:
         return False
     manifest = find_manifest(parts, row.snapshot.dataset_id)
     if manifest is None:

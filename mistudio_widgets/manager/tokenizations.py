@@ -92,12 +92,13 @@ class TokenizationMethods(Core):
             running = self._running_tokenization(writer, record.id)
             if running is not None:
                 return running
+            if existing is not None:
+                self._parts.storage.forget_receipt(dataset_id, record.id)
             if existing is not None and existing.status != "error":
                 # its owner died before it could say so
                 writer.put_tokenization(existing.model_copy(update={"status": "error"}))
             writer.put_tokenization(record)
-            job = Job("tokenize", dataset_id, record.id)
-            self._insert_job(writer, job, None)
+            job = self._new_job(writer, "tokenize", dataset_id, None, record.id)
         return self._submit(job, TokenizeWork(self._parts, record, local, engine))
 
     def _running_tokenization(self, writer: CatalogWriter, tokenization_id: str) -> Job | None:

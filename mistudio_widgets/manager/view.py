@@ -17,6 +17,7 @@ from ..catalog import CatalogReader, JobRow
 from ..errors import NotFoundError
 from ..jobs import Job, interruption, read_job_file
 from ..records import (
+    DATA_KINDS,
     DatasetRecord,
     JobSnapshot,
     Page,
@@ -36,10 +37,11 @@ ShownT = TypeVar("ShownT", DatasetRecord, TokenizationRecord)
 
 @dataclass(frozen=True)
 class Live:
-    """The jobs that run, and those whose process ended before they did."""
+    """The jobs that run, those whose process ended before they did, and those that wait."""
 
     running: tuple[JobSnapshot, ...]
     interrupted: tuple[JobSnapshot, ...]
+    paused: tuple[JobSnapshot, ...] = ()
 
     def of_dataset(self, dataset_id: str) -> list[JobSnapshot]:
         """Return the running jobs of a dataset."""
@@ -53,7 +55,7 @@ class Live:
     @property
     def broken(self) -> frozenset[str]:
         """Datasets that are shown as interrupted."""
-        return frozenset(job.dataset_id for job in self.interrupted if job.kind != "tokenize")
+        return frozenset(job.dataset_id for job in self.interrupted if job.kind in DATA_KINDS)
 
 
 class View:
@@ -75,18 +77,29 @@ class View:
 
     def live(self) -> Live:
         """Return the jobs as they are now."""
-        nothing: list[JobRow] = []
-        rows = self._fact("jobs", lambda reader: reader.active_jobs(), nothing)
+        nothing: tuple[list[JobRow], list[JobRow]] = ([], [])
+        rows, resting = self._fact(
+            "jobs", lambda reader: (reader.active_jobs(), reader.paused_jobs()), nothing
+        )
         running, interrupted = [], []
         for row in rows:
-            job = self._find_local(row.snapshot.id)
+            job = self._local(row)
             if job is not None:
                 running.append(job.snapshot())
             elif self._parts.is_alive(row.owner_id):
                 running.append(self._from_file(row))
             else:
                 interrupted.append(self._from_file(row))
-        return Live(tuple(running), tuple(interrupted))
+        return Live(tuple(running), tuple(interrupted), tuple(map(self._paused, resting)))
+
+    def _paused(self, row: JobRow) -> JobSnapshot:
+        job = self._local(row)
+        return row.snapshot if job is None else job.snapshot()
+
+    def _local(self, row: JobRow) -> Job | None:
+        # a job that was paused here may go on elsewhere
+        is_mine = row.owner_id == self._parts.owner_id
+        return self._find_local(row.snapshot.id) if is_mine else None
 
     def datasets(
         self,
@@ -219,12 +232,13 @@ class View:
                 changes["tokenized_path"] = str(folder)
         jobs = live.of_dataset(record.id)
         changes["in_use_by"] = tuple(f"{job.kind} {job.id}" for job in jobs)
-        if jobs:
-            changes["progress"] = jobs[0].progress
+        shown = [job for job in jobs if job.kind in DATA_KINDS or job.kind == "tokenize"]
+        if shown:
+            changes["progress"] = shown[0].progress
             if record.status == "ready":
                 changes["status"] = "tokenizing"
         for job in live.interrupted:
-            if job.dataset_id == record.id and job.kind != "tokenize":
+            if job.dataset_id == record.id and job.kind in DATA_KINDS:
                 changes |= {"status": "error", "progress": job.progress, **_error_of(job)}
         return self._without_paths(record.model_copy(update=changes))
 

@@ -34,10 +34,14 @@ from .dataset import (
     Source,
     StorageReport,
     StoredStatus,
+    VerifyReport,
     check_transition,
 )
 from .jobs import (
     ACTIVE_STATES,
+    ALL_KINDS,
+    DATA_KINDS,
+    PAUSABLE_KINDS,
     CompletedEvent,
     DownloadProgressEvent,
     ErrorEvent,
@@ -70,8 +74,11 @@ from .tokenization import (
 
 __all__ = [
     "ACTIVE_STATES",
+    "ALL_KINDS",
     "DATASET_ID_PATTERN",
+    "DATA_KINDS",
     "JOB_ID_PATTERN",
+    "PAUSABLE_KINDS",
     "TOKENIZATION_ID_PATTERN",
     "TOKENIZATION_TRANSITIONS",
     "TRANSITIONS",
@@ -112,6 +119,7 @@ __all__ = [
     "TokenizationSettings",
     "TokenizationStatus",
     "UtcDatetime",
+    "VerifyReport",
     "check_tokenization_transition",
     "check_transition",
     "invalid_request",

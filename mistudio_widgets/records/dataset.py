@@ -142,6 +142,24 @@ class DownloadPlan(Record):
     description: str | None
 
 
+class VerifyReport(Record):
+    """What `DatasetManager.verify` found.
+
+    Attributes
+    ----------
+    num_files, num_bytes : int
+        What was hashed: the dataset's data files and those of its tokenizations.
+    damaged : tuple of str
+        Files that are missing or hold other bytes than they did, relative to the dataset's
+        folder; empty when all is well.
+    """
+
+    dataset_id: DatasetId
+    num_files: int
+    num_bytes: int
+    damaged: tuple[str, ...]
+
+
 class StorageReport(Record):
     """The disk under the data folder.
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
 from ._base import DatasetId, JobId, Record, TokenizationId, UtcDatetime
 from .dataset import DatasetStatus
 
-JobKind = Literal["download", "import", "tokenize"]
-JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+JobKind = Literal["download", "import", "tokenize", "verify"]
+JobState = Literal["queued", "running", "paused", "cancelling", "succeeded", "failed", "cancelled"]
 
 ACTIVE_STATES: Final[frozenset[JobState]] = frozenset({"queued", "running", "cancelling"})
+"""States that need a living owner; a paused job waits for ``retry``, whoever calls it."""
+
+ALL_KINDS: Final[frozenset[JobKind]] = frozenset(get_args(JobKind))
+
+DATA_KINDS: Final[frozenset[JobKind]] = frozenset({"download", "import"})
+"""Jobs that make a dataset, which is not ready while one of them is unfinished."""
+
+PAUSABLE_KINDS: Final[frozenset[JobKind]] = frozenset({"download"})
 
 
 class JobSnapshot(Record):
@@ -48,9 +56,9 @@ class JobSnapshot(Record):
     created_at: UtcDatetime
 
     @property
-    def is_active(self) -> bool:
-        """Whether the job still has something to do."""
-        return self.state in ACTIVE_STATES
+    def paused(self) -> bool:
+        """Whether the job waits for `DatasetManager.retry`."""
+        return self.state == "paused"
 
 
 class DownloadProgressEvent(Record):

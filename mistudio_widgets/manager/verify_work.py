@@ -1,0 +1,122 @@
+"""What a verify job does: every byte is hashed again and compared with manifest and receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ..catalog import CatalogWriter
+from ..errors import CorruptFileError, MiStudioError
+from ..jobs import Job
+from ..progress import Progress
+from ..records import DataFile, DatasetRecord, TokenFile, TokenizationRecord, VerifyReport
+from ..storage import sha256_of
+from .parts import Parts, error_fields
+
+_NAMED: Final = 5
+
+
+class VerifyWork:
+    """A ready dataset is found whole, or goes to error with its damaged files named."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def run(self, job: Job) -> VerifyReport:
+        """Hash all files, then tell the catalog."""
+        self._parts.record_state(job, "running")
+        storage = self._parts.storage
+        folder = storage.dataset_dir(job.dataset_id)
+        manifest = storage.read_manifest(job.dataset_id)
+        receipts = {
+            found: storage.read_receipt(job.dataset_id, found).files
+            for found in storage.tokenization_ids(job.dataset_id)
+        }
+        groups = [manifest.files, *receipts.values()]
+        num_bytes = sum(file.size_bytes for group in groups for file in group)
+        job.progress.start("verifying", total=num_bytes, unit="bytes")
+        damaged = _damaged(folder, manifest.files, job.progress)
+        damaged_tokens = {
+            found: _damaged(storage.tokenization_dir(job.dataset_id, found), files, job.progress)
+            for found, files in receipts.items()
+        }
+        self._record(job, manifest.dataset, damaged, damaged_tokens)
+        return VerifyReport(
+            dataset_id=job.dataset_id,
+            num_files=sum(map(len, groups)),
+            num_bytes=num_bytes,
+            damaged=(
+                *damaged,
+                *(
+                    f"tokenized/{found}/{name}"
+                    for found, names in damaged_tokens.items()
+                    for name in names
+                ),
+            ),
+        )
+
+    def undo(self, job: Job) -> None:
+        """Forget the job."""
+        with self._parts.catalog.write() as writer:
+            writer.delete_job(job.id)
+
+    def fail(self, job: Job, error: MiStudioError) -> None:
+        """Record the error on the job; it tells nothing about the dataset."""
+        snapshot = job.snapshot()
+        with self._parts.catalog.write() as writer:
+            writer.update_job(
+                snapshot.model_copy(update={"state": "failed", **error_fields(error)})
+            )
+
+    def _record(
+        self,
+        job: Job,
+        dataset: DatasetRecord,
+        damaged: Sequence[str],
+        damaged_tokens: dict[str, list[str]],
+    ) -> None:
+        done = job.snapshot().model_copy(update={"state": "succeeded", "progress": 100.0})
+        with self._parts.catalog.write() as writer:
+            if damaged:
+                error = _damage(dataset.name, damaged, _repair_hint(dataset))
+                writer.update_dataset(job.dataset_id, status="error", **error_fields(error))
+            for tokenization_id, names in damaged_tokens.items():
+                record = writer.find_tokenization(tokenization_id)
+                if names and record is not None and record.status == "ready":
+                    _give_up(writer, record, names)
+            writer.update_job(done)
+
+
+def _damaged(folder: Path, files: Sequence[DataFile | TokenFile], progress: Progress) -> list[str]:
+    damaged = []
+    for file in dict.fromkeys(files):
+        path = folder / file.path
+        try:
+            is_whole = (
+                path.stat().st_size == file.size_bytes and sha256_of(path, progress) == file.sha256
+            )
+        except OSError:
+            is_whole = False
+        if not is_whole:
+            damaged.append(file.path)
+    return damaged
+
+
+def _damage(name: str, damaged: Sequence[str], hint: str) -> CorruptFileError:
+    named = ", ".join(damaged[:_NAMED])
+    more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
+    return CorruptFileError(f"{name!r} is damaged: {named}{more}.", path=damaged[0], hint=hint)
+
+
+def _repair_hint(dataset: DatasetRecord) -> str:
+    if dataset.source == "huggingface":
+        return "Retry fetches the damaged files again."
+    if dataset.source == "local":
+        return "Retry imports the files again, if they are still where they were."
+    return "Import the table again, then delete this one."
+
+
+def _give_up(writer: CatalogWriter, record: TokenizationRecord, names: Sequence[str]) -> None:
+    error = _damage(record.tokenizer_name, names, "Tokenize again with the same settings.")
+    writer.put_tokenization(record.model_copy(update={"status": "error", **error_fields(error)}))
