@@ -65,8 +65,7 @@ class _DatasetWork:
         with disk_errors("prepare the data folder"):
             if folder.exists():
                 remove_tree(folder)
-            for name in ("raw", "fetched"):
-                (folder / name).mkdir(parents=True)
+            (folder / "raw").mkdir(parents=True)
         return folder
 
     def _discard_staging(self, job: Job) -> None:
@@ -200,13 +199,14 @@ class DownloadWork(_DatasetWork):
                 job.dataset_id, commit=found.plan.commit, description=found.plan.description
             )
         stage = self._stage(job)
-        local = self._parts.hub.fetch(
+        fetched = self._parts.hub.fetch(
             found,
-            stage / "fetched",
+            stage / "partial",
             hf_token=self._hf_token,
             progress=job.progress,
             share=_FETCH_SHARE,
         )
+        local = {split: [file.path for file in files] for split, files in fetched.items()}
         with self._parts.catalog.write() as writer:
             writer.update_dataset(job.dataset_id, status="processing")
         raw, result = self._to_parquet(job, stage, local)
@@ -241,7 +241,7 @@ class DownloadWork(_DatasetWork):
     ) -> tuple[Path, importer.ImportResult]:
         all_files = [path for files in local.values() for path in files]
         if all(path.suffix.lower() == ".parquet" for path in all_files):
-            return stage / "fetched", importer.describe_parquet(local, None)
+            return stage / "partial" / "files", importer.describe_parquet(local, None)
         request = ImportRequest(
             paths={split: tuple(map(str, files)) for split, files in local.items()}
         )
