@@ -57,6 +57,7 @@ class Progress:
         self._cancelled = threading.Event()
         self._phase = ""
         self._done = 0
+        self._measured = 0
         self._total: int | None = None
         self._unit = ""
         self._before = 0.0
@@ -81,17 +82,28 @@ class Progress:
             self._before = self._fraction_now(complete=True) if self._phase else 0.0
             self._phase, self._total, self._unit = phase, total, unit
             self._share = min(share, 1.0 - self._before)
-            self._done = 0
+            self._done = self._measured = 0
             self._marks.clear()
             self._marks.append((time.monotonic(), 0))
 
-    def advance(self, units: int = 1) -> None:
-        """Count ``units`` more; raises `JobCancelled` once cancelled."""
+    def advance(self, units: int = 1, *, measured: bool = True) -> None:
+        """Count ``units`` more; raises `JobCancelled` once cancelled.
+
+        Parameters
+        ----------
+        measured : bool
+            False for what was there before: it counts as done, but not as speed.
+        """
         with self._lock:
             self._done += units
+            if measured:
+                self._measured += units
             now = time.monotonic()
+            if self._measured == 0:
+                # the clock of the speed starts with the first unit that is measured
+                self._marks.clear()
             if now - self._marks[-1][0] >= _SAMPLE_EVERY_S if self._marks else True:
-                self._marks.append((now, self._done))
+                self._marks.append((now, self._measured))
                 while len(self._marks) > 2 and now - self._marks[0][0] > _RATE_WINDOW_S:
                     self._marks.popleft()
         self.check()
@@ -121,9 +133,9 @@ class Progress:
             now = time.monotonic()
             per_s: float | None = None
             if self._marks:
-                first_at, first_done = self._marks[0]
-                if now - first_at >= _SAMPLE_EVERY_S and self._done > first_done:
-                    per_s = (self._done - first_done) / (now - first_at)
+                first_at, first_measured = self._marks[0]
+                if now - first_at >= _SAMPLE_EVERY_S and self._measured > first_measured:
+                    per_s = (self._measured - first_measured) / (now - first_at)
             eta_s: float | None = None
             if per_s and self._total is not None:
                 eta_s = max(self._total - self._done, 0) / per_s

@@ -703,6 +703,10 @@ export interface Pong {
  *     Every config of the repository with its splits.
  * files : tuple of str
  *     Paths in the repository that would be fetched.
+ * download_bytes : int
+ *     Bytes of these files; two with the same content are fetched once.
+ * cached_bytes : int
+ *     How many of them the user's own HuggingFace cache saves.
  * disk_bytes : int
  *     What the download needs at most on disk, conversion included.
  * fits : bool
@@ -711,6 +715,7 @@ export interface Pong {
  *     Rows, when the dataset card tells them.
  */
 export interface DownloadPlan {
+  cached_bytes: number;
   commit: string;
   config: string | null;
   configs: Configs;

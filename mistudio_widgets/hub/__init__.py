@@ -6,7 +6,12 @@ _client    requests for metadata, with one deadline and few retries
 _card      the dataset card as plain text
 _layout    which files make which config and split
 _plan      a request becomes `HubPlan`
-_fetch     bytes to disk, counted and verified
+_sockets   what a cancel cuts, so that it need not wait for an answer
+_fetch     bytes to disk: several files at a time, tried again, verified
+_part      one file on its way: whole after any kill or power cut
+_lane      hashing and the disk's own pace, behind the bytes that come
+_limit     bytes per second over all downloads
+_local     what is on this machine already, and the files under their names
 _hub       `Hub`, which the manager holds
 
 The libraries' own errors end here. Code from a repository never runs: configs and splits are
@@ -14,7 +19,18 @@ found by `datasets` over a folder of empty files with the repository's names.
 """
 
 from ._hub import Hub
+from ._limit import BandwidthLimit
+from ._local import FetchedFile
 from ._names import HfToken, check_repo_id, redacted
 from ._plan import HubFile, HubPlan
 
-__all__ = ["HfToken", "Hub", "HubFile", "HubPlan", "check_repo_id", "redacted"]
+__all__ = [
+    "BandwidthLimit",
+    "FetchedFile",
+    "HfToken",
+    "Hub",
+    "HubFile",
+    "HubPlan",
+    "check_repo_id",
+    "redacted",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,23 +15,55 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from ..errors import HubError
-from ._faults import Repo, answer_error, disabled, no_login, offline_mode, unreachable
+from ._faults import (
+    Repo,
+    answer_error,
+    disabled,
+    no_login,
+    offline_mode,
+    retry_after_s,
+    storage_refused,
+    unreachable,
+)
 from ._names import HfToken, check_token
+from ._sockets import Sockets, note_idle
 
 T = TypeVar("T")
 
 _WAITS_S: Final = (0.2, 1.0)
-_RETRIED: Final = frozenset({500, 502, 503, 504})
 _MAX_CARD_BYTES: Final = 5_000_000
+# a connection attempt cannot be interrupted, and a cancel must be done within 2 s
+_CONNECT_S: Final = 1.8
+_MAX_RETRY_AFTER_S: Final = 60
+_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 class LinkBrokenError(Exception):
-    """The connection broke, or the hub failed: the same request may well succeed."""
+    """The connection broke, or the hub failed: the same request may well succeed.
 
-    def __init__(self, status: int | None = None, *, is_connected: bool = True) -> None:
-        super().__init__(status)
-        self.status = status
+    Attributes
+    ----------
+    given_up : Exception or None
+        What to raise when it does not; None where no answer came at all.
+    wait_s : int or None
+        How long the hub asks to wait before the next try.
+    """
+
+    def __init__(
+        self,
+        given_up: Exception | None = None,
+        *,
+        wait_s: int | None = None,
+        is_connected: bool = True,
+    ) -> None:
+        super().__init__()
+        self.given_up = given_up
+        self.wait_s = wait_s
         self.is_connected = is_connected
+
+
+class RangeRefusedError(Exception):
+    """The server does not have the bytes from there on: it holds another content."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +74,28 @@ class TreeFile:
     size_bytes: int
     sha256: str | None
     git_sha1: str | None
+
+
+@dataclass(frozen=True)
+class Body:
+    """The bytes of a file, as they arrive.
+
+    Attributes
+    ----------
+    start : int
+        Position of the first byte: what was asked for, or 0 from a server without ranges.
+    total_bytes : int or None
+        Size of the whole file, if the server tells.
+    etag : str or None
+        What the server calls this content.
+    chunks : iterator of bytes
+        As they come from the connection, at most 64 KiB each: a slow link is seen to move.
+    """
+
+    start: int
+    total_bytes: int | None
+    etag: str | None
+    chunks: Iterator[bytes]
 
 
 class RepoClient:
@@ -99,37 +154,51 @@ class RepoClient:
 
     def gave_up(self, error: LinkBrokenError) -> Exception:
         """Return what to raise when the last try failed too."""
-        if error.status is None:
-            return unreachable(self.repo)
-        return answer_error(error.status, {}, self.repo)
+        return error.given_up or unreachable(self.repo)
 
     def _start_of(self, commit: str, path: str) -> bytes:
         content = bytearray()
-        with self.stream(commit, path) as chunks:
-            for chunk in chunks:
+        with self.stream(commit, path) as body:
+            for chunk in body.chunks:
                 content += chunk
                 if len(content) >= _MAX_CARD_BYTES:
                     break
         return bytes(content[:_MAX_CARD_BYTES])
 
     @contextmanager
-    def stream(self, commit: str, path: str) -> Iterator[Iterator[bytes]]:
-        """Open a file and give its bytes as they arrive, so that a slow link is seen to move.
+    def stream(
+        self, commit: str, path: str, *, start: int = 0, sockets: Sockets | None = None
+    ) -> Iterator[Body]:
+        """Open a file at position ``start``.
+
+        Each call asks the hub anew: the signed address that it redirects to soon expires.
 
         Raises
         ------
         LinkBrokenError
             While connecting or inside the ``with`` block: worth another try.
+        RangeRefusedError
+            The file has no byte at ``start``.
         """
         http, session = _http()
+        sockets = sockets or Sockets()
         url = f"{self.repo.endpoint}/{self.repo.path}/resolve/{commit}/{quote(path)}"
         headers = {**self._headers(), "Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
         with (
             self._mapped(http),
-            session.stream("GET", url, headers=headers, timeout=self._timeout_s) as answer,
+            session.stream(
+                "GET",
+                url,
+                headers=headers,
+                timeout=http.Timeout(self._timeout_s, connect=min(self._timeout_s, _CONNECT_S)),
+                extensions={"trace": sockets.trace},
+            ) as answer,
+            sockets.reading(answer),
         ):
-            self._check(answer)
-            yield answer.iter_bytes()
+            self._check_body(answer)
+            yield _body(answer)
 
     def _json(self, url: str) -> dict[str, Any]:
         answer = self._get(url)
@@ -160,6 +229,7 @@ class RepoClient:
             if error.is_connected:
                 raise
             raise unreachable(self.repo) from error
+        note_idle(answer)
         self._check(answer)
         return answer
 
@@ -192,10 +262,27 @@ class RepoClient:
             ) from error
 
     def _check(self, answer: Any) -> None:
-        if answer.status_code in _RETRIED:
-            raise LinkBrokenError(answer.status_code)
-        if answer.status_code >= 400:
-            raise answer_error(answer.status_code, answer.headers, self.repo)
+        if answer.status_code < 400:
+            return
+        error = answer_error(answer.status_code, answer.headers, self.repo)
+        raise LinkBrokenError(error) if answer.status_code >= 500 else error
+
+    def _check_body(self, answer: Any) -> None:
+        status = answer.status_code
+        if status in (200, 206):
+            return
+        if status == 416:
+            raise RangeRefusedError
+        error = answer_error(status, answer.headers, self.repo)
+        if _is_elsewhere(answer) and 400 <= status < 500 and status != 429:
+            # the storage behind the hub knows signatures, not accounts: a new one may do
+            raise LinkBrokenError(storage_refused(self.repo, status))
+        wait_s = retry_after_s(answer.headers)
+        if status == 429 and wait_s is not None and wait_s > _MAX_RETRY_AFTER_S:
+            raise error
+        if status in (408, 429) or status >= 500:
+            raise LinkBrokenError(error, wait_s=min(wait_s or 0, _MAX_RETRY_AFTER_S))
+        raise error
 
     def _headers(self) -> dict[str, str]:
         from huggingface_hub.errors import LocalTokenNotFoundError
@@ -204,7 +291,7 @@ class RepoClient:
         try:
             return build_hf_headers(token=self._hf_token, library_name="mistudio-widgets")
         except LocalTokenNotFoundError as error:
-            raise no_login() from error
+            raise no_login(self.repo) from error
 
     def _api(self) -> str:
         return f"{self.repo.endpoint}/api/{self.repo.kind}s/{self.repo.repo_id}"
@@ -234,6 +321,30 @@ def _http() -> tuple[ModuleType, Any]:
         if name.startswith("httpx"):
             return import_module(name), session
     raise AssertionError("huggingface_hub speaks through neither httpx nor httpx2")
+
+
+def _body(answer: Any) -> Body:
+    # behind a redirect only the hub's own name for the content is the same on every server
+    headers = answer.headers
+    linked = [hop.headers.get("X-Linked-ETag") for hop in answer.history]
+    etag = next(filter(None, linked), headers.get("ETag"))
+    start, total = 0, headers.get("Content-Length", "")
+    if answer.status_code == 206:
+        found = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
+        if found is None:
+            raise RangeRefusedError
+        start, total = int(found[1]), found[2]
+    return Body(
+        start=start,
+        total_bytes=int(total) if total.isdecimal() else None,
+        etag=etag and etag.removeprefix("W/").strip('"'),
+        chunks=answer.iter_raw(),
+    )
+
+
+def _is_elsewhere(answer: Any) -> bool:
+    """Whether the hub sent us on to another server."""
+    return bool(answer.history) and answer.url.netloc != answer.history[0].url.netloc
 
 
 def _tree_file(entry: dict[str, Any]) -> TreeFile:

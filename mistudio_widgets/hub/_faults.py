@@ -73,16 +73,17 @@ def answer_error(  # noqa: PLR0911 -- a table, read from top to bottom
     if code == "EntryNotFound":
         return EntryMissingError(repo.repo_id)
     if status == 401 and "invalid" in said.lower():
-        return bad_token()
+        return bad_token(repo)
     if code == "RepoNotFound" or status in (401, 404):
         return repo_missing(repo)
     if status == 403:
         return _forbidden(repo)
     if status == 429:
-        return rate_limited(headers)
+        return rate_limited(headers, repo)
     if status >= 500:
         return HubUnavailableError(
-            f"{repo.host} answered with an error of its own ({status}).",
+            f"{repo.host} answered with an error of its own ({status}) when asked for"
+            f" {repo.repo_id}.",
             hint="Try again in a few minutes.",
         )
     return HubError(
@@ -120,18 +121,20 @@ def revision_missing(repo: Repo) -> RevisionNotFoundError:
     )
 
 
-def bad_token() -> HubAuthError:
+def bad_token(repo: Repo) -> HubAuthError:
     """Return the error for a token that the hub does not know."""
     return HubAuthError(
-        "The HuggingFace token is not valid: it may be mistyped, expired or revoked.",
+        f"The HuggingFace token given for {repo.repo_id} is not valid: it may be mistyped,"
+        " expired or revoked.",
         hint=f"Make a new one on {_TOKENS_PAGE}, or pass hf_token=False for public repositories.",
     )
 
 
-def no_login() -> HubAuthError:
+def no_login(repo: Repo) -> HubAuthError:
     """Return the error for ``hf_token=True`` without a login on this machine."""
     return HubAuthError(
-        "hf_token=True needs a HuggingFace login on this machine, and there is none.",
+        f"hf_token=True for {repo.repo_id} needs a HuggingFace login on this machine, and there"
+        " is none.",
         hint="Run `hf auth login` in a terminal, or give the token itself.",
     )
 
@@ -150,17 +153,27 @@ def disabled(repo: Repo) -> UnsupportedRepoError:
     )
 
 
-def rate_limited(headers: Mapping[str, str]) -> HubRateLimitedError:
+def storage_refused(repo: Repo, status: int) -> HubUnavailableError:
+    """Return the error for a signed address that does not open, however often it is renewed."""
+    return HubUnavailableError(
+        f"The storage behind {repo.host} refused to send a file of {repo.repo_id} ({status}).",
+        hint="See whether this machine's clock is right, then try again in a few minutes.",
+    )
+
+
+def rate_limited(headers: Mapping[str, str], repo: Repo) -> HubRateLimitedError:
     """Return the error for too many requests, with the time when it is over if the hub told."""
     wait_s = retry_after_s(headers)
     hint = "A HuggingFace token has a higher limit."
     if wait_s is None:
         return HubRateLimitedError(
-            "The hub counted too many requests.", hint=f"Try again in a few minutes. {hint}"
+            f"The hub counted too many requests, the last one for {repo.repo_id}.",
+            hint=f"Try again in a few minutes. {hint}",
         )
     until = utc_now() + timedelta(seconds=wait_s)
     return HubRateLimitedError(
-        f"The hub counted too many requests; it asks to wait {wait_s} s.",
+        f"The hub counted too many requests, the last one for {repo.repo_id}; it asks to wait"
+        f" {wait_s} s.",
         hint=f"Try again after {until:%H:%M:%S} UTC. {hint}",
     )
 
@@ -183,17 +196,23 @@ def retry_after_s(headers: Mapping[str, str]) -> int | None:
 def unreachable(repo: Repo) -> HubUnavailableError:
     """Return the error for no network, no route or no answer."""
     return HubUnavailableError(
-        f"Cannot reach the hub ({repo.host}).",
-        hint="Check the network connection, or import local files instead.",
+        f"Cannot reach the hub ({repo.host}) for {repo.repo_id}.",
+        hint=f"Check the network connection, or {_without_hub(repo)}.",
     )
 
 
 def offline_mode(repo: Repo) -> HubUnavailableError:
     """Return the error for a user who forbade requests."""
     return HubUnavailableError(
-        f"Cannot reach the hub ({repo.host}): HF_HUB_OFFLINE is set.",
-        hint="Unset HF_HUB_OFFLINE and restart the kernel, or import local files instead.",
+        f"Cannot reach the hub ({repo.host}) for {repo.repo_id}: HF_HUB_OFFLINE is set.",
+        hint=f"Unset HF_HUB_OFFLINE and restart the kernel, or {_without_hub(repo)}.",
     )
+
+
+def _without_hub(repo: Repo) -> str:
+    if repo.kind == "dataset":
+        return "import local files instead"
+    return "name a local tokenizer.json or a folder with one"
 
 
 def library_error(error: BaseException, repo: Repo) -> Exception | None:
@@ -208,7 +227,7 @@ def library_error(error: BaseException, repo: Repo) -> Exception | None:
         if isinstance(seen, OfflineModeIsEnabled):
             return offline_mode(repo)
         if isinstance(seen, LocalTokenNotFoundError):
-            return no_login()
+            return no_login(repo)
         response = getattr(seen, "response", None)
         if response is not None:
             return answer_error(response.status_code, response.headers, repo)

@@ -1,12 +1,13 @@
-"""Bytes to disk: counted while they come, verified before they get their name."""
+"""Bytes to disk: several files at a time, gone on with after any cut, verified at the end."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import os
+import random
+import re
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -19,122 +20,266 @@ from ..errors import (
     shown_path,
 )
 from ..progress import Progress
-from ._client import LinkBrokenError, RepoClient
+from ._client import LinkBrokenError, RangeRefusedError, RepoClient
 from ._faults import EntryMissingError
+from ._limit import BandwidthLimit
+from ._local import FetchedFile, cache_of, lay_out, take_copy
 from ._names import check_file_name, check_same_names
+from ._part import Part
 from ._plan import HubFile, HubPlan
+from ._sockets import Sockets
 
-_WAITS_S: Final = (1.0, 2.0, 4.0)
+_MAX_FILES_AT_A_TIME: Final = 4
+_MAX_TRIES: Final = 5
+_MAX_WAIT_S: Final = 60.0
+# how long a thread sleeps before it looks whether it should end
+_GLANCE_S: Final = 0.1
+_HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_LEFTOVER: Final = re.compile(rf"({_HASH.pattern})(\.part|\.part\.json|\.part\.tmp|\.copy)?")
 
 
 class _MismatchError(Exception):
     """The bytes are not those that the repository lists."""
 
 
+class _StoppedError(Exception):
+    """Another file failed: this one has to wait for the next call."""
+
+
 def fetch_files(
-    client: RepoClient, plan: HubPlan, into: Path, progress: Progress
-) -> dict[str, tuple[Path, ...]]:
-    """Fetch the plan's files one after another to their own names below ``into``.
-
-    *Cancellation:* checked at every chunk and in every wait; a part file is removed.
-    """
-    files = {file.path: file for file in plan.files}
-    for path in files:
-        check_file_name(path)
-    check_same_names(files)
-    for file in files.values():
-        progress.check()
-        with _disk_errors(into, file):
-            _fetch_verified(client, plan.plan.commit, file, into / file.path, progress)
-    splits = dict.fromkeys(file.split for file in plan.files)
-    return {
-        split: tuple(into / file.path for file in plan.files if file.split == split)
-        for split in splits
-    }
-
-
-def _fetch_verified(
-    client: RepoClient, commit: str, file: HubFile, target: Path, progress: Progress
-) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{_identity(file)}.part")
-    counter = _Counter(progress)
-    try:
-        for last in (False, True):
-            try:
-                _fetch_patiently(client, commit, file, part, counter)
-                break
-            except _MismatchError as error:
-                if last:
-                    raise _corrupt(file, client.repo.repo_id) from error
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    client: RepoClient,
+    plan: HubPlan,
+    partial: Path,
+    progress: Progress,
+    *,
+    limit: BandwidthLimit,
+    copies: Sequence[Path],
+) -> dict[str, tuple[FetchedFile, ...]]:
+    """Bring every file of the plan to ``partial/files``, and return them by split."""
+    contents = _checked_contents(plan)
+    cache = cache_of(plan.plan.repo_id)
+    with _disk_errors(partial, "the files", plan.plan.download_bytes):
+        partial.mkdir(parents=True, exist_ok=True)
+        _sweep(partial, contents)
+    # largest first: begun last, a large one would go on alone when the others are done
+    queue = sorted(contents.values(), key=lambda files: -files[0].size_bytes)
+    folders = (*copies, partial / "files")
+    fetch = _Fetch(
+        client, plan.plan.commit, partial, progress, limit=limit, copies=folders, cache=cache
+    )
+    fetch.run(queue)
+    with _disk_errors(partial, "the files", plan.plan.download_bytes):
+        return lay_out(plan.files, partial, progress.check)
 
 
-def _fetch_patiently(
-    client: RepoClient, commit: str, file: HubFile, part: Path, counter: _Counter
-) -> None:
-    for wait_s in (*_WAITS_S, None):
+class _Fetch:
+    """One call: its threads, and what ends them all."""
+
+    def __init__(
+        self,
+        client: RepoClient,
+        commit: str,
+        partial: Path,
+        progress: Progress,
+        *,
+        limit: BandwidthLimit,
+        copies: Sequence[Path],
+        cache: Path,
+    ) -> None:
+        self._client = client
+        self._commit = commit
+        self._partial = partial
+        self._progress = progress
+        self._limit = limit
+        self._copies = copies
+        self._cache = cache
+        self._sockets = Sockets()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._error: BaseException | None = None
+
+    def run(self, queue: list[list[HubFile]]) -> None:
+        """Fetch everything; returns or raises when the last thread has ended."""
+        self._left = iter(queue)
+        threads = [
+            threading.Thread(target=self._work, name=f"hub-fetch-{number}", daemon=True)
+            for number in range(min(_MAX_FILES_AT_A_TIME, len(queue)))
+        ]
         try:
-            _fetch_once(client, commit, file, part, counter)
-        except LinkBrokenError as error:
-            if wait_s is None:
-                raise client.gave_up(error) from error
-            counter.progress.wait(wait_s)
-        except EntryMissingError as error:
-            raise UnsupportedRepoError(
-                f"{client.repo.repo_id} lists {file.path}, but does not have it.",
-                hint="Ask the repository's owner to upload it again.",
-            ) from error
-        else:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_GLANCE_S)
+                    self._cut_if_over()
+        finally:
+            # also when the caller's own thread was interrupted
+            self._stopped.set()
+            for thread in threads:
+                while thread.is_alive():
+                    self._sockets.cut()
+                    thread.join(_GLANCE_S)
+        self._progress.check()
+        if self._error is not None:
+            raise self._error
+
+    def _cut_if_over(self) -> None:
+        if self._stopped.is_set() or self._progress.is_cancelled:
+            self._sockets.cut()
+
+    def _work(self) -> None:
+        try:
+            while (files := self._next()) is not None:
+                self._check()
+                with _disk_errors(self._partial, files[0].path, files[0].size_bytes):
+                    self._bring(files)
+        except _StoppedError:
+            pass
+        except BaseException as error:  # noqa: BLE001 -- handed to the caller, whatever it is
+            with self._lock:
+                self._error = self._error or error
+            self._stopped.set()
+
+    def _next(self) -> list[HubFile] | None:
+        with self._lock:
+            return next(self._left, None)
+
+    def _bring(self, files: Sequence[HubFile]) -> None:
+        """Get one content to its name in the partial folder, from wherever it is nearest."""
+        file = files[0]
+        counter = _Counter(self._progress)
+        target = self._partial / file.content_hash
+        if target.is_file() and target.stat().st_size == file.size_bytes:
+            counter.reach(file.size_bytes, measured=False)
             return
+        target.unlink(missing_ok=True)
+        paths = [folder / same.path for folder in self._copies for same in files]
+        candidates = [self._cache / file.content_hash, *paths]
+        if take_copy(file, candidates, target, lambda at: self._found(counter, at)):
+            return
+        with Part(self._partial, file) as part:
+            part.read_back(lambda at: self._found(counter, at))
+            self._fetch_verified(part, file, counter)
 
+    def _found(self, counter: _Counter, position: int) -> None:
+        self._check()
+        counter.reach(position, measured=False)
 
-def _fetch_once(
-    client: RepoClient, commit: str, file: HubFile, part: Path, counter: _Counter
-) -> None:
-    digest = _digest(file)
-    received = 0
-    with part.open("wb") as out:
-        with client.stream(commit, file.path) as chunks:
-            for chunk in chunks:
-                out.write(chunk)
-                digest.update(chunk)
-                received += len(chunk)
-                if received > file.size_bytes:
+    def _fetch_verified(self, part: Part, file: HubFile, counter: _Counter) -> None:
+        for _ in range(2):
+            try:
+                self._fetch_patiently(part, file, counter)
+                if part.is_right():
+                    part.publish()
+                    return
+            except _MismatchError:
+                pass
+            part.start_over()
+        part.discard()
+        raise _corrupt(file, self._client.repo.repo_id)
+
+    def _fetch_patiently(self, part: Part, file: HubFile, counter: _Counter) -> None:
+        tries, furthest = 0, part.size
+        while part.size < file.size_bytes:
+            # what a body without a length means that ends too early
+            broken = LinkBrokenError()
+            try:
+                self._fetch_on(part, file, counter)
+            except RangeRefusedError:
+                part.start_over()
+            except LinkBrokenError as error:
+                broken = error
+            except EntryMissingError as error:
+                raise _not_there(file, self._client.repo.repo_id) from error
+            if part.size == file.size_bytes:
+                return
+            tries = 1 if part.size > furthest else tries + 1
+            furthest = max(furthest, part.size)
+            if tries >= _MAX_TRIES:
+                raise self._client.gave_up(broken) from broken
+            self._wait(max(_backoff_s(tries), broken.wait_s or 0))
+
+    def _fetch_on(self, part: Part, file: HubFile, counter: _Counter) -> None:
+        """Append what one request brings."""
+        self._check()
+        stream = self._client.stream(
+            self._commit, file.path, start=part.size, sockets=self._sockets
+        )
+        with stream as body:
+            if body.total_bytes not in (None, file.size_bytes):
+                raise _MismatchError
+            if part.size and (body.start != part.size or _differ(body.etag, part.etag)):
+                part.start_over()
+            if body.start != part.size:
+                raise RangeRefusedError
+            part.name_content(body.etag)
+            for chunk in body.chunks:
+                self._check()
+                if part.size + len(chunk) > file.size_bytes:
                     raise _MismatchError
-                counter.reach(received)
-        out.flush()
-        os.fsync(out.fileno())
-    if received < file.size_bytes:
-        raise LinkBrokenError
-    if digest.hexdigest() != (file.sha256 or file.git_sha1):
-        raise _MismatchError
+                position = part.size
+                part.append(chunk)
+                for portion in self._limit.portions(len(chunk), self._wait):
+                    position += portion
+                    counter.reach(position)
+
+    def _wait(self, seconds: float) -> None:
+        while seconds > 0:
+            self._check()
+            self._progress.wait(min(seconds, _GLANCE_S))
+            seconds -= _GLANCE_S
+        self._check()
+
+    def _check(self) -> None:
+        self._progress.check()
+        if self._stopped.is_set():
+            raise _StoppedError
 
 
 class _Counter:
     """Counts each byte of a file once, however often the file is started over."""
 
     def __init__(self, progress: Progress) -> None:
-        self.progress = progress
+        self._progress = progress
         self._counted = 0
 
-    def reach(self, received: int) -> None:
-        new = max(received - self._counted, 0)
+    def reach(self, position: int, *, measured: bool = True) -> None:
+        new = max(position - self._counted, 0)
         self._counted += new
-        self.progress.advance(new)
+        self._progress.advance(new, measured=measured)
 
 
-def _digest(file: HubFile) -> hashlib._Hash:
-    if file.sha256 is not None:
-        return hashlib.sha256()
-    # git hashes a header before the content: https://git-scm.com/book/en/v2/Git-Internals
-    return hashlib.sha1(b"blob %d\0" % file.size_bytes, usedforsecurity=False)
+def _checked_contents(plan: HubPlan) -> dict[str, list[HubFile]]:
+    """Return the files to bring by content: several names may have the same one."""
+    files = {file.path: file for file in plan.files}
+    contents: dict[str, list[HubFile]] = {}
+    for path, file in files.items():
+        check_file_name(path)
+        if not _HASH.fullmatch(file.content_hash):
+            raise UnsupportedRepoError(
+                f"{plan.plan.repo_id} lists {path} without a hash to verify it by.",
+                hint="Check hub_endpoint: this does not answer like a HuggingFace Hub.",
+            )
+        contents.setdefault(file.content_hash, []).append(file)
+    check_same_names(files)
+    return contents
 
 
-def _identity(file: HubFile) -> str:
-    return file.sha256 or file.git_sha1 or hashlib.sha256(file.path.encode()).hexdigest()
+def _sweep(partial: Path, contents: Container[str]) -> None:
+    """Remove what earlier calls left of files that are not wanted any more."""
+    for path in partial.iterdir():
+        found = _LEFTOVER.fullmatch(path.name)
+        if found is not None and (found[1] not in contents or found[2] == ".copy"):
+            path.unlink()
+
+
+def _backoff_s(tries: int) -> float:
+    # jitter, so that files that broke together do not come back together
+    return max(min(2.0**tries, _MAX_WAIT_S) * random.uniform(0.5, 1.0), 1.0)
+
+
+def _differ(etag: str | None, other: str | None) -> bool:
+    return etag is not None and other is not None and etag != other
 
 
 def _corrupt(file: HubFile, repo_id: str) -> CorruptFileError:
@@ -145,8 +290,15 @@ def _corrupt(file: HubFile, repo_id: str) -> CorruptFileError:
     )
 
 
+def _not_there(file: HubFile, repo_id: str) -> UnsupportedRepoError:
+    return UnsupportedRepoError(
+        f"{repo_id} lists {file.path}, but does not have it.",
+        hint="Ask the repository's owner to upload it again.",
+    )
+
+
 @contextmanager
-def _disk_errors(into: Path, file: HubFile) -> Iterator[None]:
+def _disk_errors(folder: Path, name: str, num_bytes: int) -> Iterator[None]:
     try:
         yield
     except (StorageError, ConnectionError):
@@ -155,12 +307,12 @@ def _disk_errors(into: Path, file: HubFile) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InsufficientDiskSpaceError(
-                f"The disk became full while {file.path} was fetched.",
-                required_bytes=file.size_bytes,
-                available_bytes=shutil.disk_usage(into).free,
-                hint="Free some space, and try again.",
+                f"The disk became full while {name} was fetched.",
+                required_bytes=num_bytes,
+                available_bytes=shutil.disk_usage(folder).free,
+                hint="Free some space, and try again: what was fetched is kept.",
             ) from error
         raise StorageError(
-            f"{file.path} could not be written to {shown_path(into)}: {error.strerror}.",
+            f"{name} could not be written to {shown_path(folder)}: {error.strerror}.",
             hint="Check that the folder is writable.",
         ) from error

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ from ..records import DownloadRequest
 from ._client import RepoClient
 from ._faults import Repo
 from ._fetch import fetch_files
+from ._limit import BandwidthLimit
+from ._local import FetchedFile, cache_of, cached_blob
 from ._names import HfToken, check_endpoint, check_repo_id
 from ._plan import HubPlan, RepoAtCommit, make_plan, read_repo
 from ._tokenizer import fetch_tokenizer_files
@@ -83,23 +86,41 @@ class Hub:
         if facts.get("gated"):
             client.check_access()
         repo = self._repo_at(client, request, facts["sha"])
-        return make_plan(request, facts, repo, free_bytes=free_bytes, reserve_bytes=reserve_bytes)
+        return make_plan(
+            request,
+            facts,
+            repo,
+            cached_bytes=_cached_bytes(request.repo_id, repo),
+            free_bytes=free_bytes,
+            reserve_bytes=reserve_bytes,
+        )
 
     def fetch(
         self,
         plan: HubPlan,
-        into: Path,
+        partial: Path,
         *,
         hf_token: HfToken,
         progress: Progress,
         share: float = 1.0,
-    ) -> dict[str, tuple[Path, ...]]:
-        """Fetch the plan's files under their own names below ``into``, and verify each.
+        limit: BandwidthLimit | None = None,
+        copies: Sequence[Path] = (),
+    ) -> dict[str, tuple[FetchedFile, ...]]:
+        """Bring the plan's files to ``partial/files``, under their own names, each verified.
+
+        What is in ``partial`` from an earlier call is gone on with, whatever ended that call:
+        an error, a cancel, a kill or a power cut. The caller renames ``partial/files`` when it
+        has used it, and removes ``partial``.
 
         Parameters
         ----------
         share : float
             Which part of the job this is, as for `Progress.start`.
+        limit : BandwidthLimit or None
+            Shared by all downloads that together must stay below it.
+        copies : sequence of Path
+            Folders that may hold some of the files under the same names. A file there, or in
+            the user's own HuggingFace cache, is hashed, and linked when it is right.
 
         Returns
         -------
@@ -110,12 +131,16 @@ class Hub:
         ------
         CorruptFileError
             When a file came twice with other bytes than the repository lists.
+        InsufficientDiskSpaceError
+            The disk became full; what was fetched is kept.
 
-        *Cancellation:* at every chunk; the file under way leaves nothing behind.
+        *Cancellation:* at every chunk, in every wait and while the hub does not answer. When
+        this returns or raises, all its threads have ended.
         """
         client = self._client(plan.plan.repo_id, plan.plan.commit, hf_token)
         progress.start("downloading", total=plan.plan.download_bytes, unit="bytes", share=share)
-        return fetch_files(client, plan, into, progress)
+        limit = limit or BandwidthLimit()
+        return fetch_files(client, plan, partial, progress, limit=limit, copies=copies)
 
     def fetch_tokenizer(self, repo_id: str, *, hf_token: HfToken = None) -> Path:
         """Return a folder with tokenizer.json and its companions, or a slow tokenizer's files.
@@ -148,6 +173,12 @@ class Hub:
 
     def _endpoint(self) -> str:
         return self._asked or _claim(None)
+
+
+def _cached_bytes(repo_id: str, repo: RepoAtCommit) -> int:
+    folder = cache_of(repo_id)
+    contents = {file.content_hash: file for file in repo.files}.values()
+    return sum(file.size_bytes for file in contents if cached_blob(folder, file))
 
 
 def _claim(endpoint: str | None) -> str:

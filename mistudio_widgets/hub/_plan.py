@@ -32,6 +32,7 @@ _FORMATS: Final = {
     ".jsonl": "json",
     ".ndjson": "json",
     ".parquet": "parquet",
+    ".tar": "webdataset",
     ".tsv": "csv",
     ".txt": "text",
 }
@@ -56,6 +57,13 @@ class HubFile:
     sha256: str | None
     git_sha1: str | None
     format: str
+
+    @property
+    def content_hash(self) -> str:
+        """The one that is known: what the file is called on disk until all are there."""
+        known = self.sha256 or self.git_sha1
+        assert known is not None
+        return known
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,13 @@ def make_plan(
     facts: dict[str, Any],
     repo: RepoAtCommit,
     *,
+    cached_bytes: int,
     free_bytes: int,
     reserve_bytes: int,
 ) -> HubPlan:
     """Add what changes from call to call: the disk."""
     once = {file.path: file for file in repo.files}.values()
+    contents = {file.content_hash: file for file in once}.values()
     disk_bytes = sum(_disk_bytes(file) for file in once)
     splits = tuple(dict.fromkeys(file.split for file in repo.files))
     plan = DownloadPlan(
@@ -111,7 +121,8 @@ def make_plan(
         config=repo.layout.config,
         splits=splits,
         files=tuple(file.path for file in once),
-        download_bytes=sum(file.size_bytes for file in once),
+        download_bytes=sum(file.size_bytes for file in contents),
+        cached_bytes=cached_bytes,
         disk_bytes=disk_bytes,
         free_bytes=free_bytes,
         fits=free_bytes - disk_bytes >= reserve_bytes,

@@ -33,7 +33,7 @@ class VerifyWork:
             found: storage.read_receipt(job.dataset_id, found).files
             for found in storage.tokenization_ids(job.dataset_id)
         }
-        groups = [manifest.files, *receipts.values()]
+        groups: list[Sequence[DataFile | TokenFile]] = [manifest.files, *receipts.values()]
         num_bytes = sum(file.size_bytes for group in groups for file in group)
         job.progress.start("verifying", total=num_bytes, unit="bytes")
         damaged = _damaged(folder, manifest.files, job.progress)

@@ -119,6 +119,10 @@ class DownloadPlan(Record):
         Every config of the repository with its splits.
     files : tuple of str
         Paths in the repository that would be fetched.
+    download_bytes : int
+        Bytes of these files; two with the same content are fetched once.
+    cached_bytes : int
+        How many of them the user's own HuggingFace cache saves.
     disk_bytes : int
         What the download needs at most on disk, conversion included.
     fits : bool
@@ -134,6 +138,7 @@ class DownloadPlan(Record):
     splits: tuple[str, ...]
     files: tuple[str, ...]
     download_bytes: int
+    cached_bytes: int
     disk_bytes: int
     free_bytes: int
     fits: bool
