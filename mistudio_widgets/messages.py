@@ -115,6 +115,20 @@ class Retry(_Request):
     hf_token: HfToken | None = Field(default=None, repr=False)
 
 
+class Pause(_Request):
+    """Stop a download and keep what it fetched."""
+
+    kind: Literal["pause"]
+    job_id: JobId
+
+
+class Verify(_Request):
+    """Hash every file of a dataset again."""
+
+    kind: Literal["verify"]
+    dataset_id: DatasetId
+
+
 class Cancel(_Request):
     """Stop a job and remove what it wrote."""
 
@@ -170,6 +184,8 @@ Request = Annotated[
     | Download
     | ImportFiles
     | Retry
+    | Pause
+    | Verify
     | Cancel
     | DeleteDataset
     | Tokenize
@@ -265,6 +281,8 @@ class Results(Record):
     download: Started
     import_files: Started
     retry: Started
+    pause: JobSnapshot
+    verify: Started
     cancel: JobSnapshot
     delete_dataset: Freed
     tokenize: Started

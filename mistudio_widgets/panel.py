@@ -249,6 +249,11 @@ class DatasetsPanel(anywidget.AnyWidget):
             lambda: self.manager.tokenize(given["dataset_id"], given["settings"]), {}
         )
 
+    def _pause(self, given: dict[str, Any]) -> JobSnapshot:
+        job = self.manager.job(given["job_id"])
+        job.pause()
+        return job.snapshot()
+
     def _cancel(self, given: dict[str, Any]) -> JobSnapshot:
         job = self.manager.job(given["job_id"])
         job.cancel()
@@ -286,6 +291,8 @@ _HANDLERS: Final[
     "download": lambda panel, given: panel._add(panel.manager.download, given),  # noqa: SLF001
     "import_files": lambda panel, given: panel._add(panel.manager.import_files, given),  # noqa: SLF001
     "retry": lambda panel, given: panel._start(panel.manager.retry, given),  # noqa: SLF001
+    "pause": lambda panel, given: panel._pause(given),  # noqa: SLF001
+    "verify": lambda panel, given: panel._start(panel.manager.verify, given),  # noqa: SLF001
     "cancel": lambda panel, given: panel._cancel(given),  # noqa: SLF001
     "delete_dataset": lambda panel, given: _freed(panel.manager.delete_dataset(**given)),
     "tokenize": lambda panel, given: panel._tokenize(given),  # noqa: SLF001

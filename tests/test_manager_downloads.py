@@ -24,9 +24,10 @@ from mistudio_widgets.errors import (
     InUseError,
     InvalidRequestError,
     JobCancelled,
+    NotFoundError,
 )
 from mistudio_widgets.jobs import Job
-from mistudio_widgets.records import DatasetRecord, Event
+from mistudio_widgets.records import DatasetRecord, Event, new_job_id
 
 REPO = "acme/large"
 SLOW = 1_500_000
@@ -136,6 +137,23 @@ def test_a_paused_download_survives_a_restart(data_dir: Path, large: HubServer) 
         assert again.id == job.id
         assert again.wait(60).status == "ready"
         _assert_whole(second, job.dataset_id)
+
+
+def test_what_a_dead_process_paused_can_be_cancelled(data_dir: Path, large: HubServer) -> None:
+    with DatasetManager(data_dir, device="cpu") as first:
+        job = _paused(first, large)
+        progress = first.get_dataset(job.dataset_id).progress
+    with DatasetManager(data_dir, device="cpu") as second:
+        handle = second.job(job.id)
+        assert (handle.state, second.jobs()[0].progress) == ("paused", progress)
+        assert second.job(job.id) is handle
+        handle.cancel()
+        with pytest.raises(JobCancelled):
+            handle.wait(20)
+        assert second.list_datasets().total == 0
+        assert list((data_dir / "datasets").iterdir()) == []
+        with pytest.raises(NotFoundError):
+            second.job(new_job_id())
 
 
 def test_the_same_request_goes_on_with_a_paused_download(

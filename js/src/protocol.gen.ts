@@ -13,6 +13,8 @@ export interface Protocol {
     | Download
     | ImportFiles
     | Retry
+    | Pause
+    | Verify
     | Cancel
     | DeleteDataset
     | Tokenize
@@ -58,7 +60,7 @@ export interface CompletedEvent {
   dataset_id: string;
   event: "completed";
   job_id: string;
-  kind: "download" | "import" | "tokenize";
+  kind: "download" | "import" | "tokenize" | "verify";
   num_samples: number | null;
   num_tokens: number | null;
   status: "downloading" | "processing" | "tokenizing" | "ready" | "error";
@@ -74,7 +76,7 @@ export interface ErrorEvent {
   event: "error";
   hint: string | null;
   job_id: string;
-  kind: "download" | "import" | "tokenize";
+  kind: "download" | "import" | "tokenize" | "verify";
   status: "downloading" | "processing" | "tokenizing" | "ready" | "error";
 }
 /**
@@ -171,7 +173,8 @@ export interface Download {
  * begin_sequence_token : str, int or None
  *     "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
  * sequence_separator_token : str, int or None
- *     packed only: between documents. "auto": the tokenizer's eos if it names one, else none.
+ *     packed only: between documents. "auto": the tokenizer's eos, as its companion files name
+ *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
  *     Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
  * drop_tail : bool
  *     packed only: drop the last incomplete sequence instead of filling and masking it.
@@ -237,6 +240,22 @@ export interface Retry {
   dataset_id: string;
   hf_token?: string | null;
   kind: "retry";
+  request_id: string;
+}
+/**
+ * Stop a download and keep what it fetched.
+ */
+export interface Pause {
+  job_id: string;
+  kind: "pause";
+  request_id: string;
+}
+/**
+ * Hash every file of a dataset again.
+ */
+export interface Verify {
+  dataset_id: string;
+  kind: "verify";
   request_id: string;
 }
 /**
@@ -306,11 +325,13 @@ export interface Results {
   import_files: Started;
   list_datasets: PageDatasetCard;
   list_tokenizations: TokenizationRecord[];
+  pause: JobSnapshot;
   ping: Pong;
   plan_download: DownloadPlan;
   retry: Started;
   storage: StorageReport;
   tokenize: Started;
+  verify: Started;
 }
 /**
  * One job at one moment.
@@ -335,11 +356,11 @@ export interface JobSnapshot {
   eta_s: number | null;
   hint: string | null;
   id: string;
-  kind: "download" | "import" | "tokenize";
+  kind: "download" | "import" | "tokenize" | "verify";
   per_s: number | null;
   phase: string;
   progress: number;
-  state: "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
+  state: "queued" | "running" | "paused" | "cancelling" | "succeeded" | "failed" | "cancelled";
   tokenization_id: string | null;
   total: number | null;
   unit: string;
@@ -635,7 +656,8 @@ export interface HistogramBucket {
  * begin_sequence_token : str, int or None
  *     "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
  * sequence_separator_token : str, int or None
- *     packed only: between documents. "auto": the tokenizer's eos if it names one, else none.
+ *     packed only: between documents. "auto": the tokenizer's eos, as its companion files name
+ *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
  *     Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
  * drop_tail : bool
  *     packed only: drop the last incomplete sequence instead of filling and masking it.

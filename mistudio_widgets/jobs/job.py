@@ -63,7 +63,7 @@ class Job:
         self.created_at = continued.created_at if continued else utc_now()
         self.progress = Progress()
         self._lock = threading.Lock()
-        self._state: JobState = "queued"
+        self._state: JobState = continued.state if continued else "queued"
         self._end: End | None = None
         self._interrupted = False
         self._pausing = False

@@ -85,6 +85,12 @@ class JobRunner:
             entry = self._active.get(job_id) or self._paused.get(job_id)
         return entry[0] if entry else None
 
+    def adopt_paused(self, job: Job, work: Work) -> None:
+        """Take a job that was paused by another process."""
+        job.call_on_stop(lambda: self._stopped(job))
+        with self._lock:
+            self._paused[job.id] = (job, work)
+
     def forget_paused(self, dataset_id: str) -> None:
         """End the paused jobs of a dataset that is gone as cancelled."""
         with self._lock:

@@ -239,10 +239,7 @@ class Core:
         return job
 
     def _submit(self, job: Job, work: Work) -> Job:
-        with self._lock:
-            self._jobs[job.id] = job
-            while len(self._jobs) > _REMEMBERED_JOBS:
-                self._jobs.popitem(last=False)
+        self._remember(job)
         try:
             self._runner.submit(job, work)
         except MiStudioError as error:
@@ -250,6 +247,12 @@ class Core:
             raise
         self._follower.notify()
         return job
+
+    def _remember(self, job: Job) -> None:
+        with self._lock:
+            self._jobs[job.id] = job
+            while len(self._jobs) > _REMEMBERED_JOBS:
+                self._jobs.popitem(last=False)
 
     def _must_be_idle(
         self,

@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import importer
-from ..catalog import CatalogWriter
-from ..errors import (
-    AlreadyExistsError,
-    InvalidRequestError,
-)
+from ..catalog import CatalogWriter, JobRow
+from ..errors import AlreadyExistsError, InvalidRequestError, NotFoundError
 from ..jobs import Job, Work, ended_job
 from ..records import (
     DataFile,
@@ -192,11 +189,39 @@ class DatasetMethods(Core):
         last = writer.last_job(dataset_id, [kind])
         if last is None or not last.snapshot.paused:
             return self._new_job(writer, kind, dataset_id, request)
-        job = self._runner.find(last.snapshot.id)
-        if job is None:
-            job = Job(kind, dataset_id, continued=last.snapshot)
-        writer.adopt_job(job.id, self._parts.owner_id)
+        job = self._paused_job(writer, last)
         writer.update_job(job.snapshot().model_copy(update={"state": "queued"}))
+        return job
+
+    def job(self, job_id: str) -> Job:
+        """Return a job of this manager by its id, or one that is paused, whoever paused it.
+
+        Raises
+        ------
+        NotFoundError
+            No such job, or it runs in another process.
+        ReadOnlyError
+            A read-only manager has no jobs to handle.
+        """
+        try:
+            return super().job(job_id)
+        except NotFoundError:
+            with self._parts.catalog.write() as writer:
+                row = writer.find_job(job_id)
+                if row is None or not row.snapshot.paused:
+                    raise
+                job = self._paused_job(writer, row)
+        self._remember(job)
+        return job
+
+    def _paused_job(self, writer: CatalogWriter, row: JobRow) -> Job:
+        """Return the handle of a paused job, which is now this manager's."""
+        job = self._runner.find(row.snapshot.id)
+        if job is None:
+            job = Job(row.snapshot.kind, row.snapshot.dataset_id, continued=row.snapshot)
+            request = DownloadRequest.model_validate(row.request)
+            self._runner.adopt_paused(job, DownloadWork(self._parts, request, None))
+        writer.adopt_job(job.id, self._parts.owner_id)
         return job
 
     def _reusable_download(self, writer: CatalogWriter, request: DownloadRequest) -> str | None:

@@ -94,7 +94,10 @@ class View:
 
     def _paused(self, row: JobRow) -> JobSnapshot:
         job = self._local(row)
-        return row.snapshot if job is None else job.snapshot()
+        if job is None:
+            return row.snapshot
+        # a handle of what another process paused has counted nothing
+        return job.snapshot().model_copy(update={"progress": row.snapshot.progress})
 
     def _local(self, row: JobRow) -> Job | None:
         # a job that was paused here may go on elsewhere
