@@ -69,6 +69,8 @@ class Fault:
     ends_after : its headers tell, rightly, that it is so short
     drop_after, reset : the connection ends after so many bytes, by FIN or RST
     hang_after : silence after so many bytes, until ``gate`` is set
+
+    ``struck`` is set when it begins.
     """
 
     path_end: str
@@ -87,6 +89,7 @@ class Fault:
     drop_after: int | None = None
     reset: bool = False
     hang_after: int | None = None
+    struck: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_in_body(self) -> bool:
@@ -149,11 +152,12 @@ class HubServer:
     def repo(self, kind: str, repo_id: str) -> Repo | None:
         return self._repos.get((kind, repo_id))
 
-    def add_fault(self, path_end: str, *, times: int = 1, **what: Any) -> None:
+    def add_fault(self, path_end: str, *, times: int = 1, **what: Any) -> Fault:
         fault = Fault(path_end, times, **what)
         if fault.hang_after is not None and fault.gate is None:
             fault.gate = threading.Event()
         self._faults.append(fault)
+        return fault
 
     def sign(self) -> str:
         """Return a signature that opens an address ``signed_uses`` times."""
@@ -190,6 +194,7 @@ class HubServer:
                     continue
                 if fault.skip == 0:
                     fault.times -= 1
+                    fault.struck.set()
                     return fault
                 fault.skip -= 1
         return None

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -204,9 +205,8 @@ def test_the_next_call_goes_on_where_the_last_one_broke(client, hub, big, tmp_pa
     assert progress.state().done == len(big)
 
 
-def test_what_was_on_disk_is_no_speed(client, hub, big, tmp_path, monkeypatch):
+def test_what_was_on_disk_is_no_speed(client, hub, big, tmp_path):
     leave_a_part(client, hub, tmp_path, 11 * MB)
-    measured = []
 
     class Watching(Impatient):
         def advance(self, units=1, *, measured=True):
@@ -216,7 +216,6 @@ def test_what_was_on_disk_is_no_speed(client, hub, big, tmp_path, monkeypatch):
     came, found = [], []
     fetch(client, big_plan(client), tmp_path, progress=Watching())
     assert (sum(found), sum(came)) == (11 * MB, MB)
-    assert not measured
 
 
 def test_a_verified_file_is_not_asked_for_again(client, hub, tmp_path):
@@ -388,7 +387,8 @@ def test_after_kill_9_at_any_moment_almost_nothing_is_fetched_again(client, hub,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         while child.poll() is None and bytes_on_disk(partial) < moment:
-            pass
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(0.005)
         child.send_signal(signal.SIGKILL)
         child.wait()
     hub.throttle = None
