@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,33 @@ def plan(client: Hub, repo_id: str, *, hf_token=False, free_bytes=10**12, **aske
     return client.plan(request, hf_token=hf_token, free_bytes=free_bytes, reserve_bytes=2**31)
 
 
-def fetch(client: Hub, found: HubPlan, into: Path, *, hf_token=False, progress=None):
-    return client.fetch(found, into, hf_token=hf_token, progress=progress or Progress())
+class Impatient(Progress):
+    """Counts the waits between tries instead of sleeping through them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited_s = 0.0
+
+    def wait(self, seconds: float) -> None:
+        self.waited_s += seconds
+        self.check()
+
+
+def fetch(client: Hub, found: HubPlan, partial: Path, *, hf_token=False, progress=None, **options):
+    """Return local paths by split."""
+    progress = progress or Impatient()
+    got = client.fetch(found, partial, hf_token=hf_token, progress=progress, **options)
+    return {split: [file.path for file in files] for split, files in got.items()}
+
+
+def received(partial: Path) -> list[str]:
+    """Return what lies under its own name after a fetch."""
+    return files_below(partial / "files")
+
+
+def our_threads() -> list[str]:
+    """Return the names of the threads of fetches that still run."""
+    return [t.name for t in threading.enumerate() if t.name.startswith("hub-")]
 
 
 def files_below(folder: Path) -> list[str]:
@@ -36,3 +63,18 @@ def fails(client: Hub, error: type[MiStudioError], repo_id: str, **asked) -> str
     assert type(caught.value) is error
     assert caught.value.hint
     return str(caught.value)
+
+
+def noise(num_bytes: int, *, seed: int = 0) -> bytes:
+    """Return bytes of which no two stretches are alike."""
+    return random.Random(seed).randbytes(num_bytes)
+
+
+def fetched_again(hub: HubServer, name: str) -> list[int]:
+    """Return for each request of a file's body how many bytes it asked for that were sent before.
+
+    An upper bound of what was lost: some of what was sent never reached the disk.
+    """
+    bodies = [r for r in hub.requests if r.path.endswith(name) and r.sent]
+    ends = [r.start + r.sent for r in bodies]
+    return [end - later.start for end, later in zip(ends, bodies[1:], strict=False)]

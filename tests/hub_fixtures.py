@@ -11,6 +11,7 @@ import gzip
 import io
 import json
 import os
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from hub_repos import Blob
 from hub_server import HubServer
 
@@ -97,6 +99,16 @@ def jsonl(texts: list[str]) -> bytes:
     return "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
 
 
+def tar(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
 def tokenizer_json() -> bytes:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -161,6 +173,18 @@ def populate(server: HubServer) -> None:
         ref="refs/convert/parquet",
     )
     server.add("dataset", "acme/lonely-script", {"lonely-script.py": b"raise SystemExit\n"})
+    nested = {
+        "data/train/2024/01/part.csv": b"text\none\n",
+        "data/train/2024/02/part.csv": b"text\ntwo\n",
+        "data/test/part.csv": b"text\nthree\n",
+    }
+    server.add("dataset", "acme/nested", nested)
+    packed = zstandard.compress(jsonl(lines(5)))
+    server.add("dataset", "acme/zst", {"train.jsonl.zst": packed})
+    server.add("dataset", "acme/archives", {"train-0.tar": tar({"0.txt": b"one", "1.txt": b"two"})})
+    twin = parquet(lines(3))
+    twins = {"data/train-0.parquet": twin, "data/train-1.parquet": twin}
+    server.add("dataset", "acme/twins", twins)
     many = {f"data/train-{i:05d}-of-00040.txt": f"{i}\n".encode() for i in range(40)}
     server.add("dataset", "acme/many-files", many)
     _add_models(server)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-LFS_SUFFIXES = (".parquet", ".gz", ".zst", ".arrow", ".bin", ".model")
+LFS_SUFFIXES = (".parquet", ".gz", ".zst", ".arrow", ".bin", ".model", ".tar")
 
 
 @dataclass(frozen=True)
 class Blob:
-    """One file's content; ``claimed_bytes`` lets a small test hold a file of 60 GB."""
+    """One file's content; ``claimed_bytes`` lets a small test hold a file of 60 GB.
 
-    content: bytes
+    A large content may be an ``mmap``.
+    """
+
+    content: Any
     is_lfs: bool
     claimed_bytes: int | None = None
 
@@ -23,14 +27,15 @@ class Blob:
     def size(self) -> int:
         return len(self.content) if self.claimed_bytes is None else self.claimed_bytes
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 
-    @property
+    @cached_property
     def oid(self) -> str:
-        header = b"blob %d\0" % len(self.content)
-        return hashlib.sha1(header + self.content).hexdigest()
+        digest = hashlib.sha1(b"blob %d\0" % len(self.content))
+        digest.update(self.content)
+        return digest.hexdigest()
 
     @property
     def etag(self) -> str:

@@ -12,8 +12,11 @@ answered by the hub itself; LFS files by a redirect to a second origin with a si
 from __future__ import annotations
 
 import json
+import os
+import socket
+import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
@@ -22,52 +25,99 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from hub_repos import Blob, Repo, all_refs, tree_entries
 
 SIGNATURE = "Signature-that-must-not-leak"
-CHUNK_BYTES = 16 * 1024
+# what a throttled or faulty body is sent in, and one that nothing is wrong with
+SMALL_CHUNK_BYTES = 16 * 1024
+LARGE_CHUNK_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
+    """One line of the log; ``sent`` counts the bytes of the body that were sent."""
+
     origin: Literal["hub", "cdn"]
     method: str
     path: str
     query: str
     token: str | None
     range: str | None
+    sent: int = 0
+
+    @property
+    def start(self) -> int:
+        """Position of the first byte that was asked for."""
+        return int((self.range or "bytes=0-").removeprefix("bytes=").partition("-")[0])
 
 
 @dataclass
 class Fault:
-    """What goes wrong with the next ``times`` GETs of a path that ends in ``path_end``."""
+    """What goes wrong with the next ``times`` GETs of a path that ends in ``path_end``.
+
+    ``skip`` of them pass first.
+
+    Before the answer:
+
+    status, headers : this answer instead; ``origin`` tells whose
+    gate : no answer until it is set
+
+    In the body of a file, behind a redirect:
+
+    corrupt : another last byte
+    content : another content altogether
+    etag : another name for the content
+    no_range : all of it, though a part was asked for
+    no_length : the end of the connection is the end of the body
+    ends_after : its headers tell, rightly, that it is so short
+    drop_after, reset : the connection ends after so many bytes, by FIN or RST
+    hang_after : silence after so many bytes, until ``gate`` is set
+
+    ``struck`` is set when it begins.
+    """
 
     path_end: str
     times: int
+    skip: int = 0
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    corrupt: bool = False
-    drop_after: int | None = None
+    origin: Literal["hub", "cdn"] | None = None
     gate: threading.Event | None = None
+    corrupt: bool = False
+    content: bytes | None = None
+    etag: str | None = None
+    no_range: bool = False
+    no_length: bool = False
+    ends_after: int | None = None
+    drop_after: int | None = None
+    reset: bool = False
+    hang_after: int | None = None
+    struck: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_in_body(self) -> bool:
         """Whether it waits for the file itself, behind a redirect."""
-        return self.corrupt or self.drop_after is not None
+        numbers = (self.ends_after, self.drop_after, self.hang_after)
+        flags = (self.corrupt, self.content is not None, self.etag, self.no_range, self.no_length)
+        return any(number is not None for number in numbers) or any(flags)
 
 
 class HubServer:
     """Repositories in memory, served until the ``with`` block ends.
 
     ``tokens`` are the valid ones; ``throttle`` is in bytes per second for each body;
-    ``page_size`` counts entries of one page of a tree.
+    ``page_size`` counts entries of one page of a tree; a signed address opens ``signed_uses``
+    times, and has expired after that.
     """
 
     def __init__(self, *, page_size: int = 50) -> None:
         self.page_size = page_size
         self.tokens: set[str] = set()
         self.throttle: int | None = None
+        self.signed_uses: int | None = None
         self.requests: list[Request] = []
         self.blobs: dict[str, Blob] = {}
         self._repos: dict[tuple[str, str], Repo] = {}
         self._faults: list[Fault] = []
+        self._num_signed = 0
+        self._uses: dict[str, int] = {}
         self._lock = threading.Lock()
         self.closing = threading.Event()
         self._hub = _listen(self, "hub")
@@ -102,8 +152,24 @@ class HubServer:
     def repo(self, kind: str, repo_id: str) -> Repo | None:
         return self._repos.get((kind, repo_id))
 
-    def add_fault(self, path_end: str, *, times: int = 1, **what: Any) -> None:
-        self._faults.append(Fault(path_end, times, **what))
+    def add_fault(self, path_end: str, *, times: int = 1, **what: Any) -> Fault:
+        fault = Fault(path_end, times, **what)
+        if fault.hang_after is not None and fault.gate is None:
+            fault.gate = threading.Event()
+        self._faults.append(fault)
+        return fault
+
+    def sign(self) -> str:
+        """Return a signature that opens an address ``signed_uses`` times."""
+        with self._lock:
+            self._num_signed += 1
+            return f"{SIGNATURE}{self._num_signed}"
+
+    def opens(self, signature: str) -> bool:
+        with self._lock:
+            uses = self._uses[signature] = self._uses.get(signature, 0) + 1
+            is_old = self.signed_uses is not None and uses > self.signed_uses
+            return signature.startswith(SIGNATURE) and not is_old
 
     def reset(self) -> None:
         """Forget faults, throttle and the request log; the repositories stay."""
@@ -113,19 +179,24 @@ class HubServer:
                     fault.gate.set()
             self._faults.clear()
             self.requests.clear()
-            self.throttle = None
+            self.throttle = self.signed_uses = None
 
     def log(self, request: Request) -> None:
         with self._lock:
             self.requests.append(request)
 
-    def take_fault(self, path: str, method: str, *, in_body: bool) -> Fault | None:
+    def take_fault(self, request: Request, *, in_body: bool) -> Fault | None:
         with self._lock:
             for fault in self._faults:
-                is_due = fault.times > 0 and fault.is_in_body == in_body and method == "GET"
-                if is_due and path.endswith(fault.path_end):
+                is_due = fault.times > 0 and fault.is_in_body == in_body
+                is_here = fault.origin in (None, request.origin) and request.method == "GET"
+                if not (is_due and is_here and request.path.endswith(fault.path_end)):
+                    continue
+                if fault.skip == 0:
                     fault.times -= 1
+                    fault.struck.set()
                     return fault
+                fault.skip -= 1
         return None
 
 
@@ -174,12 +245,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.query = parse_qs(address.query)
         token = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
         path = unquote(address.path)
-        self.hub.log(
-            Request(
-                self.origin, self.command, path, address.query, token, self.headers.get("Range")
-            )
+        self.request_line = Request(
+            self.origin, self.command, path, address.query, token, self.headers.get("Range")
         )
-        self.fault = self.hub.take_fault(path, self.command, in_body=False)
+        self.hub.log(self.request_line)
+        self.fault = self.hub.take_fault(self.request_line, in_body=False)
         if self.fault and self.fault.gate:
             self.fault.gate.wait()
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -291,13 +361,13 @@ class _Handler(BaseHTTPRequestHandler):
         headers["X-Linked-ETag"] = f'"{blob.sha256}"'
         name = quote(path.rpartition("/")[2])
         headers["Location"] = (
-            f"{self.hub.cdn_url}/blobs/{blob.sha256}/{name}?Signature={SIGNATURE}&Expires=1"
+            f"{self.hub.cdn_url}/blobs/{blob.sha256}/{name}?Signature={self.hub.sign()}&Expires=1"
         )
         return self._send(302, headers, b"")
 
     def _cdn(self, parts: list[str], token: str | None, _body: bytes) -> None:
         blob = self.hub.blobs.get(parts[1]) if len(parts) > 1 else None
-        if blob is None or self.query.get("Signature") != [SIGNATURE]:
+        if blob is None or not self.hub.opens(self.query.get("Signature", [""])[0]):
             raise _RefusalError(403, "AccessDenied")
         # like S3, which refuses a signed request that carries another authorization
         if token is not None:
@@ -305,9 +375,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_file(blob, {"ETag": f'"{blob.etag}"'})
 
     def _send_file(self, blob: Blob, headers: dict[str, str]) -> None:
-        content, status = blob.content, 200
+        self.fault = fault = self.hub.take_fault(self.request_line, in_body=True)
+        content, status = memoryview(blob.content), 200
+        if fault and fault.content is not None:
+            content = memoryview(fault.content)
+        if fault and fault.etag:
+            headers["ETag"] = headers["X-Linked-ETag"] = f'"{fault.etag}"'
         headers["Accept-Ranges"] = "bytes"
-        if asked := self.headers.get("Range", "").removeprefix("bytes="):
+        asked = self.headers.get("Range", "").removeprefix("bytes=")
+        if asked and not (fault and fault.no_range):
             first, _, last = asked.partition("-")
             start = int(first)
             stop = min(int(last) + 1 if last else len(content), len(content))
@@ -315,41 +391,59 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(416, {"Content-Range": f"bytes */{len(content)}"}, b"")
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
             content, status = content[start:stop], 206
-        path = unquote(urlsplit(self.path).path)
-        self.fault = self.hub.take_fault(path, self.command, in_body=True)
-        if self.fault and self.fault.corrupt:
-            content = content[:-1] + bytes([content[-1] ^ 1])
-        self._send(status, headers, content, kind="application/octet-stream")
-        return None
+        if fault and fault.ends_after is not None:
+            content = content[: fault.ends_after]
+        if fault and fault.corrupt:
+            content = memoryview(bytes(content[:-1]) + bytes([content[-1] ^ 1]))
+        return self._send(status, headers, content, kind="application/octet-stream")
 
     def _json(self, value: object, headers: Mapping[str, str] | None = None) -> None:
         self._send(200, headers or {}, json.dumps(value).encode(), kind="application/json")
 
     def _send(
-        self, status: int, headers: Mapping[str, str], body: bytes, *, kind: str = "text/plain"
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes | memoryview,
+        *,
+        kind: str = "text/plain",
     ) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        if self.fault and self.fault.no_length:
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command == "HEAD":
-            return
-        for chunk in self._paced(body):
-            self.wfile.write(chunk)
+        if self.command != "HEAD":
+            self._send_body(body)
 
-    def _paced(self, body: bytes) -> Iterator[bytes]:
-        drop_after = self.fault.drop_after if self.fault else None
-        for start in range(0, len(body), CHUNK_BYTES):
-            if drop_after is not None and start >= drop_after:
-                self.close_connection = True
-                self.connection.shutdown(2)
-                return
-            chunk = body[start : start + CHUNK_BYTES]
-            yield chunk
-            if self.hub.throttle:
-                self.hub.closing.wait(len(chunk) / self.hub.throttle)
+    def _send_body(self, body: bytes | memoryview) -> None:
+        fault, throttle = self.fault, self.hub.throttle
+        chunk_bytes = SMALL_CHUNK_BYTES if fault or throttle else LARGE_CHUNK_BYTES
+        stops = [fault.drop_after, fault.hang_after] if fault else []
+        stop = min((n for n in stops if n is not None), default=len(body))
+        for start in range(0, min(stop, len(body)), chunk_bytes):
+            chunk = body[start : min(start + chunk_bytes, stop)]
+            self.wfile.write(chunk)
+            self.request_line.sent += len(chunk)
+            if throttle := self.hub.throttle:
+                self.hub.closing.wait(len(chunk) / throttle)
+        if fault and fault.hang_after is not None and fault.gate:
+            fault.gate.wait()
+        if stop < len(body) or (fault and fault.drop_after is not None):
+            self._hang_up(with_reset=bool(fault and fault.reset))
+
+    def _hang_up(self, *, with_reset: bool) -> None:
+        self.close_connection = True
+        if with_reset:
+            # closing with a linger of 0 s sends RST
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+        else:
+            self.connection.shutdown(socket.SHUT_RDWR)
 
 
 def _asked_paths(body: bytes, kind: str) -> list[str]:

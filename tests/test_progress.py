@@ -83,3 +83,36 @@ def test_speed_and_time_left_come_from_what_was_measured(monkeypatch: pytest.Mon
     state = progress.state()
     assert state.per_s == pytest.approx(50)
     assert state.eta_s == pytest.approx(10)
+
+
+def test_what_was_there_before_is_done_but_is_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("mistudio_widgets.progress.time.monotonic", lambda: now[0])
+    progress = Progress()
+    progress.start("downloading", total=1000, unit="bytes")
+    for _ in range(30):
+        now[0] += 1.0
+        progress.advance(20, measured=False)
+    state = progress.state()
+    assert (state.done, state.per_s, state.eta_s) == (600, None, None)
+    # the half minute before does not make it look slow
+    now[0] += 1.0
+    progress.advance(40)
+    assert progress.state().per_s == pytest.approx(40)
+    # nor does more of it, found in between, make it look fast
+    progress.advance(260, measured=False)
+    state = progress.state()
+    assert state.per_s == pytest.approx(40)
+    assert (state.done, state.fraction) == (900, pytest.approx(0.9))
+    assert state.eta_s == pytest.approx(100 / 40)
+
+
+def test_the_next_phase_measures_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("mistudio_widgets.progress.time.monotonic", lambda: now[0])
+    progress = Progress()
+    for speed in (10, 500):
+        progress.start("reading", total=1000, unit="bytes")
+        now[0] += 1.0
+        progress.advance(speed)
+        assert progress.state().per_s == pytest.approx(speed)

@@ -33,7 +33,7 @@ T = TypeVar("T")
 _WAITS_S: Final = (0.2, 1.0)
 _MAX_CARD_BYTES: Final = 5_000_000
 # a connection attempt cannot be interrupted, and a cancel must be done within 2 s
-_CONNECT_S: Final = 1.8
+_CONNECT_S: Final = 1.5
 _MAX_RETRY_AFTER_S: Final = 60
 _RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
