@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hub_server import HubServer
 
-pytest.register_assert_rewrite("crash.killing")
+pytest.register_assert_rewrite("crash.killing", "crash.downloads")
 
+from crash.downloads import stop_downloads
 from crash.killing import kill_imports, kill_tokenizations, write_source
 
 
@@ -27,3 +29,11 @@ def test_a_killed_tokenization_is_resumed_to_the_same_bytes(
     kills = kill_tokenizations(source, tokenizer_path, tmp_path, count=3, seed=2)
     kills.report("tokenizations")
     assert kills.total >= 3
+
+
+def test_a_cut_and_killed_download_goes_on_to_the_same_bytes(
+    tmp_path: Path, hub: HubServer
+) -> None:
+    stops = stop_downloads(hub, tmp_path, count=15, seed=3, file_bytes=6_000_000)
+    stops.report()
+    assert stops.total >= 15

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hub_server import HubServer
 
-pytest.register_assert_rewrite("crash.killing")
+pytest.register_assert_rewrite("crash.killing", "crash.downloads")
 
+from crash.downloads import stop_downloads
 from crash.killing import kill_imports, kill_tokenizations, write_source
 
 pytestmark = pytest.mark.soak
@@ -37,3 +39,11 @@ def test_killed_tokenizations_are_resumed_to_the_same_bytes(
     kills.report("tokenizations")
     assert kills.num_by_time >= NUM_KILLS // 3
     assert kills.num_by_operation >= NUM_KILLS // 3
+
+
+@pytest.mark.timeout(1800)
+def test_cut_and_killed_downloads_go_on_to_the_same_bytes(tmp_path: Path, hub: HubServer) -> None:
+    stops = stop_downloads(hub, tmp_path, count=100, seed=13, file_bytes=24_000_000)
+    stops.report()
+    assert stops.num_kills >= 50
+    assert stops.num_cuts >= 10
