@@ -330,6 +330,53 @@ def test_opening_again_migrates_nothing(tmp_path: Path) -> None:
     assert Catalog(path).version() == version
 
 
+def test_a_reader_sees_nothing_where_the_first_writer_died_too_early(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    duckdb.connect(str(path)).close()
+    reader = Catalog(path, read_only=True)
+    with reader.read() as found:
+        assert found is None
+    Catalog(path)
+    with reader.read() as found:
+        assert found is not None
+        assert found.count_datasets() == 0
+
+
+def test_an_older_catalog_is_read_as_it_is_and_migrated_by_a_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "catalog.duckdb"
+    dataset = _dataset(status="downloading")
+    job = _job(dataset.id, kind="download", state="running")
+    with monkeypatch.context() as older:
+        older.setattr("mistudio_widgets.catalog.migrations.MIGRATIONS", MIGRATIONS[:1])
+        with Catalog(path).write() as writer:
+            writer.insert_dataset(dataset)
+            writer.insert_job(job)
+    with Catalog(path, read_only=True).read() as reader:
+        assert reader is not None
+        assert reader.active_jobs() == [job]
+    with Catalog(path).write() as writer:
+        assert writer.active_jobs() == [job]
+        writer.update_job(job.snapshot.model_copy(update={"state": "paused"}))
+    with Catalog(path).read() as reader:
+        assert reader is not None
+        assert [row.snapshot.state for row in reader.paused_jobs()] == ["paused"]
+
+
+def test_a_reader_refuses_a_newer_catalog(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    Catalog(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "INSERT INTO schema_version VALUES (?, ?)",
+            [len(MIGRATIONS) + 1, datetime(2026, 1, 1)],  # noqa: DTZ001
+        )
+    with pytest.raises(CatalogVersionError, match="Upgrade"):
+        with Catalog(path, read_only=True).read():
+            pass
+
+
 def test_a_reader_without_a_catalog_sees_nothing(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "none.duckdb", read_only=True)
     with catalog.read() as reader:

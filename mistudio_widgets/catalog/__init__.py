@@ -25,7 +25,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from ..errors import CatalogBusyError, CatalogError, InsufficientDiskSpaceError
-from .migrations import migrate
+from .migrations import is_readable, migrate
 from .rows import CatalogReader, CatalogWriter, JobRow
 from .spare import SPARE_BYTES, Spare
 
@@ -98,8 +98,10 @@ class Catalog:
         self._read_only = read_only
         self._version_path = path.with_suffix(".version")
         self._spare = Spare(path.with_suffix(".spare"))
+        self._is_readable = False
         if not read_only:
             self._migrate()
+            self._is_readable = True
 
     @contextmanager
     def read(self) -> Iterator[CatalogReader | None]:
@@ -109,12 +111,15 @@ class Catalog:
         ------
         CatalogBusyError
             When writers of other processes left no gap for 10 s.
+        CatalogVersionError
+            When this package cannot read the catalog.
         """
         if not self._path.exists():
             yield None
             return
         with self._attached(read_only=True) as cursor:
-            yield CatalogReader(cursor)
+            self._is_readable = self._is_readable or is_readable(cursor)
+            yield CatalogReader(cursor) if self._is_readable else None
 
     @contextmanager
     def write(self) -> Iterator[CatalogWriter]:

@@ -79,6 +79,28 @@ def _paused_jobs_and_more_kinds(cursor: Cursor) -> None:
 MIGRATIONS: Final[tuple[Callable[[Cursor], None], ...]] = (_first, _paused_jobs_and_more_kinds)
 
 
+OLDEST_READABLE: Final = 1
+"""The oldest version that `rows` can read; a reader cannot migrate."""
+
+
+def is_readable(cursor: Cursor) -> bool:
+    """Whether the attached catalog has its tables; False when its first writer died too early.
+
+    Raises
+    ------
+    CatalogVersionError
+        When the catalog is newer than this package, or too old to be read as it is.
+    """
+    version = _version(cursor)
+    _refuse_newer(version)
+    if 0 < version < OLDEST_READABLE:
+        raise CatalogVersionError(
+            f"The catalog has version {version}; this package reads {OLDEST_READABLE} and later.",
+            hint="Open the data folder once with a DatasetManager that may write.",
+        )
+    return version > 0
+
+
 def migrate(cursor: Cursor) -> bool:
     """Bring the attached catalog to the newest version; True when something was done.
 
@@ -91,11 +113,7 @@ def migrate(cursor: Cursor) -> bool:
         When the catalog is newer than this package.
     """
     version = _version(cursor)
-    if version > len(MIGRATIONS):
-        raise CatalogVersionError(
-            f"The catalog has version {version}; this package knows {len(MIGRATIONS)}.",
-            hint="Upgrade mistudio_widgets, or use another data_dir.",
-        )
+    _refuse_newer(version)
     for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
         cursor.execute("BEGIN")
         cursor.execute(
@@ -108,6 +126,14 @@ def migrate(cursor: Cursor) -> bool:
         cursor.execute("COMMIT")
         cursor.execute("CHECKPOINT catalog")
     return version < len(MIGRATIONS)
+
+
+def _refuse_newer(version: int) -> None:
+    if version > len(MIGRATIONS):
+        raise CatalogVersionError(
+            f"The catalog has version {version}; this package knows {len(MIGRATIONS)}.",
+            hint="Upgrade mistudio_widgets, or use another data_dir.",
+        )
 
 
 def _version(cursor: Cursor) -> int:
