@@ -171,7 +171,8 @@ export interface Download {
  * begin_sequence_token : str, int or None
  *     "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
  * sequence_separator_token : str, int or None
- *     packed only: between documents. "auto": the tokenizer's eos if it names one, else none.
+ *     packed only: between documents. "auto": the tokenizer's eos, as its companion files name
+ *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
  *     Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
  * drop_tail : bool
  *     packed only: drop the last incomplete sequence instead of filling and masking it.
@@ -635,7 +636,8 @@ export interface HistogramBucket {
  * begin_sequence_token : str, int or None
  *     "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
  * sequence_separator_token : str, int or None
- *     packed only: between documents. "auto": the tokenizer's eos if it names one, else none.
+ *     packed only: between documents. "auto": the tokenizer's eos, as its companion files name
+ *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
  *     Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
  * drop_tail : bool
  *     packed only: drop the last incomplete sequence instead of filling and masking it.
