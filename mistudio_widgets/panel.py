@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anywidget
 import traitlets
+from IPython import get_ipython
 
 from . import __version__
 from .errors import MiStudioError
@@ -63,6 +65,9 @@ class DatasetsPanel(anywidget.AnyWidget):
     auto_tokenize : TokenizationSettings, optional
         Every download and import from the panel is tokenized with these.
 
+    When its cell runs again and makes another, the panel rests: it publishes no more and has no
+    threads, until a view that is still on a page asks it something.
+
     *Threads:* may be made and closed in any thread; publishes from a thread of its own.
     """
 
@@ -90,31 +95,36 @@ class DatasetsPanel(anywidget.AnyWidget):
         self.manager = manager if manager is not None else _default_manager()
         self._auto_tokenize = auto_tokenize
         self._publish_lock = threading.Lock()
-        self._wake = threading.Event()
-        self._stop = threading.Event()
         self._storage_at = -_STORAGE_EVERY_S
         self._storage: StorageReport | None = None
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mistudio-panel")
+        self._service_lock = threading.Lock()
+        self._service: _Service | None = None
+        self._is_closed = False
         super().__init__()
         self._answer_beside_cells()
         self.on_msg(self._on_message)
         self._publish()
-        self._ends = [
-            self.manager.watch(self._wake.set),
-            self.manager.subscribe(self._send_event),
-        ]
-        threading.Thread(
-            target=self._publish_on_change, name="mistudio-publish", daemon=True
-        ).start()
+        self._serve()
+        _replace_older(self)
 
     def close(self) -> None:
         """Take the panel off the page; the manager lives on."""
-        self._stop.set()
-        self._wake.set()
-        for end in getattr(self, "_ends", []):
-            end()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._is_closed = True
+        self._rest()
         super().close()
+
+    def _serve(self) -> _Service | None:
+        """Return what runs for this panel, started again after a rest; None once closed."""
+        with self._service_lock:
+            if self._service is None and not self._is_closed:
+                self._service = _Service(self.manager, self._publish, self._send_event)
+            return self._service
+
+    def _rest(self) -> None:
+        with self._service_lock:
+            service, self._service = self._service, None
+        if service is not None:
+            service.end()
 
     def _answer_beside_cells(self) -> None:
         """Let requests reach us on a subshell's thread while a cell runs.
@@ -128,18 +138,6 @@ class DatasetsPanel(anywidget.AnyWidget):
             comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001
 
     # -- up: traits and events --------------------------------------------------------------
-
-    def _publish_on_change(self) -> None:
-        while not self._stop.is_set():
-            self._wake.wait()
-            self._wake.clear()
-            if self._stop.is_set():
-                return
-            try:
-                self._publish()
-            except Exception:  # noqa: BLE001 -- the edge of a thread: the next change tries again
-                _log.exception("could not publish")
-            self._stop.wait(PUBLISH_EVERY_S)
 
     def _publish(self) -> None:
         """Set the traits to what is true now; the one place that does."""
@@ -191,12 +189,10 @@ class DatasetsPanel(anywidget.AnyWidget):
         except MiStudioError as error:
             self.send(failure(request_id_of(content), error))
             return
+        service = self._serve()
         if request.kind == "ping":
             self.send(success(request.request_id, Pong(version=__version__)))
-            return
-        try:
-            self._threads.submit(self._answer, request)
-        except RuntimeError:
+        elif service is None or not service.submit(lambda: self._answer(request)):
             closed = MiStudioError("The panel is closed.", hint="Run its cell again.")
             self.send(failure(request.request_id, closed))
 
@@ -231,7 +227,8 @@ class DatasetsPanel(anywidget.AnyWidget):
 
     def _start(self, start: Callable[..., Job], given: dict[str, Any]) -> Started:
         job = start(**given)
-        self._wake.set()
+        if (service := self._serve()) is not None:
+            service.wake()
         return self._started(job)
 
     def _started(self, job: Job) -> Started:
@@ -258,6 +255,88 @@ class DatasetsPanel(anywidget.AnyWidget):
         job = self.manager.job(given["job_id"])
         job.cancel()
         return job.snapshot()
+
+
+class _Service:
+    """What runs while a panel may be seen: a thread that publishes, and those that answer."""
+
+    def __init__(
+        self,
+        manager: DatasetManager,
+        publish: Callable[[], None],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._publish = publish
+        self._changed = threading.Event()
+        self._changed.set()
+        self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mistudio-panel")
+        self._ends = [manager.watch(self.wake), manager.subscribe(tell)]
+        threading.Thread(target=self._run, name="mistudio-publish", daemon=True).start()
+
+    def wake(self) -> None:
+        """Publish soon."""
+        self._changed.set()
+
+    def submit(self, work: Callable[[], None]) -> bool:
+        """Do ``work`` in a thread; returns whether there still are threads."""
+        try:
+            self._threads.submit(work)
+        except RuntimeError:
+            return False
+        return True
+
+    def end(self) -> None:
+        """End the threads; what is being answered is answered."""
+        self._stop.set()
+        self._changed.set()
+        for end in self._ends:
+            end()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self) -> None:
+        while True:
+            self._changed.wait()
+            self._changed.clear()
+            if self._stop.is_set():
+                return
+            try:
+                self._publish()
+            except Exception:  # noqa: BLE001 -- the edge of a thread: the next change tries again
+                _log.exception("could not publish")
+            self._stop.wait(PUBLISH_EVERY_S)
+
+
+class _Cell(NamedTuple):
+    """A notebook's cell, and one run of it."""
+
+    cell_id: str
+    run_id: str
+
+
+def _running_cell() -> _Cell | None:
+    """Return the cell that is running; None outside of notebooks that name their cells."""
+    parent: Mapping[str, Any] = getattr(get_ipython(), "get_parent", dict)()
+    cell_id = parent.get("metadata", {}).get("cellId")
+    run_id = parent.get("header", {}).get("msg_id")
+    return _Cell(cell_id, run_id) if cell_id and run_id else None
+
+
+_made_in: weakref.WeakKeyDictionary[DatasetsPanel, _Cell] = weakref.WeakKeyDictionary()
+
+
+def _replace_older(panel: DatasetsPanel) -> None:
+    """Let the panels rest that earlier runs of the running cell made: their views are gone.
+
+    ipywidgets and IPython's ``Out`` keep every panel alive, so none ends by itself.
+    """
+    cell = _running_cell()
+    if cell is None:
+        return
+    for other, made_in in list(_made_in.items()):
+        if made_in.cell_id == cell.cell_id and made_in.run_id != cell.run_id:
+            other._rest()  # noqa: SLF001
+    _made_in[panel] = cell
 
 
 _defaults: dict[Path, DatasetManager] = {}

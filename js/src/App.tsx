@@ -4,19 +4,22 @@ import { useSyncExternalStore } from "react";
 import type { Bridge } from "./bridge";
 import { DatasetsPanel } from "./DatasetsPanel";
 import { useToasts } from "./toasts";
+import { useHeightAround } from "./useHeightAround";
 import { useIsShown } from "./useIsShown";
 
 export interface AppProps {
   bridge: Bridge;
   /** The element that the page gave us. */
   host: Element;
-  fullHeight: boolean;
+  /** Whether the panel is the page, as in Voila. */
+  isPage: boolean;
 }
 
-export function App({ bridge, host, fullHeight }: AppProps) {
+export function App({ bridge, host, isPage }: AppProps) {
   const state = useSyncExternalStore(bridge.subscribe, bridge.snapshot);
-  const { toasts, dismiss } = useToasts(bridge);
   const isShown = useIsShown(host);
+  const around = useHeightAround(host, isShown && isPage);
+  const { toasts, dismiss } = useToasts(bridge, host, isShown);
   return (
     <DatasetsPanel
       state={state}
@@ -25,7 +28,7 @@ export function App({ bridge, host, fullHeight }: AppProps) {
       send={bridge.request}
       toasts={toasts}
       onDismissToast={dismiss}
-      fullHeight={fullHeight}
+      fillsPage={isPage ? { around } : null}
     />
   );
 }

@@ -1,16 +1,17 @@
-import { render, screen, within } from "@testing-library/react";
+import { act, render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { expect, it, vi } from "vitest";
 import { DatasetCard, type DatasetCardProps } from "./DatasetCard";
-import type { DatasetCard as Card } from "./protocol.gen";
+import type { DatasetCard as Card, JobSnapshot } from "./protocol.gen";
 import { RequestError } from "./requests";
 import { deferred } from "./testing/deferred";
-import { aCard, aJob } from "./testing/wire";
+import { aCard, aChip, aJob, aTokenization } from "./testing/wire";
 
 function show(dataset: Card, change: Partial<DatasetCardProps> = {}) {
   const props: DatasetCardProps = {
     dataset,
     job: null,
+    records: new Map(),
     readOnly: false,
     disabled: false,
     onOpen: vi.fn(),
@@ -66,7 +67,7 @@ it("leaves out what is not known", () => {
   expect(part("chip.tokenized")).toBeNull();
 });
 
-it("has a progress bar that tells its value, with speed and time left under it", () => {
+it("has a progress bar that tells its value, with amount and speed under it", () => {
   const { part } = show(aCard({ status: "tokenizing" }), { job: aJob() });
   const bar = screen.getByRole("progressbar", { name: "TinyStories: tokenizing" });
   expect(bar.getAttribute("aria-valuenow")).toBe("45.2");
@@ -74,7 +75,7 @@ it("has a progress bar that tells its value, with speed and time left under it",
   expect(bar.getAttribute("aria-valuemax")).toBe("100");
   expect(part("progress.fill")?.getAttribute("style")).toContain("45.2%");
   expect(part("progress.caption")?.textContent).toBe(
-    "45.2% • 968,000 / 2,141,709 samples • 52,346 samples/s • 22s left",
+    "45.2% • 968,000 / 2,141,709 samples • 52,346 samples/s",
   );
 });
 
@@ -186,6 +187,58 @@ it("disables its buttons while the kernel does not answer", () => {
   for (const name of ["Retry", "Delete dataset"]) {
     expect(screen.getByRole<HTMLButtonElement>("button", { name }).disabled).toBe(true);
   }
+});
+
+it("tells tokenizations of one tokenizer apart by their settings", () => {
+  const { settings } = aTokenization();
+  const twin = (id: string, change: Partial<typeof settings>) =>
+    aTokenization({ id, settings: { ...settings, ...change } });
+  const records = [
+    twin("tok_1", { max_length: 512 }),
+    twin("tok_2", { max_length: 512, shuffle_seed: 3 }),
+    twin("tok_3", { mode: "per_sample", max_length: 128 }),
+  ];
+  const tokenizations = [
+    ...records.map(({ id }) => aChip({ tokenization_id: id })),
+    aChip({ tokenization_id: "tok_4", tokenizer_name: "other" }),
+  ];
+  const { container } = show(aCard({ tokenizations }), {
+    records: new Map(records.map((record) => [record.id, record])),
+  });
+  const chips = [...container.querySelectorAll('[data-part~="chip.tokenized"]')];
+  expect(chips.map((chip) => chip.textContent)).toEqual([
+    "gpt2• packed 512 • shuffled with 7",
+    "gpt2• packed 512 • shuffled with 3",
+    "gpt2• per sample 128",
+    "Tokenized • other",
+  ]);
+  expect(chips[0]?.getAttribute("title")).toBe("Tokenized • gpt2 • packed 512 • shuffled with 7");
+});
+
+it("says how long it takes once that was measured for a while", () => {
+  vi.useFakeTimers();
+  const running = (change: Partial<JobSnapshot>) => aJob({ state: "running", ...change });
+  const { props, part, rerender } = show(aCard({ status: "tokenizing" }), {
+    job: running({ done: 0 }),
+  });
+  const caption = () => part("progress.caption")?.textContent;
+  const wait = (seconds: number) => act(() => void vi.advanceTimersByTime(seconds * 1000));
+  wait(10);
+  expect(caption()).not.toContain("left");
+  rerender(<DatasetCard {...props} job={running({ done: 5, eta_s: 2340 })} />);
+  wait(1.9);
+  expect(caption()).not.toContain("left");
+  wait(0.1);
+  expect(caption()).toContain("39m 0s left");
+  rerender(<DatasetCard {...props} job={running({ phase: "packing" })} />);
+  expect(caption()).not.toContain("left");
+  vi.useRealTimers();
+});
+
+it("says in full what it cuts off", () => {
+  const { part } = show(aCard());
+  expect(part("card.title")?.getAttribute("title")).toBe("TinyStories");
+  expect(part("card.source")?.getAttribute("title")).toBe("roneneldan/TinyStories");
 });
 
 it("shows hostile text as text", () => {

@@ -11,9 +11,12 @@ import {
   X,
 } from "lucide-react";
 import { memo } from "react";
-import { describeProgress, formatBytes, formatCount, formatSource, plural } from "./format";
+import { formatBytes, formatCount, formatSource, plural } from "./format";
+import { JobProgress } from "./JobProgress";
 import type { DatasetCard as Card, JobSnapshot, TokenizationChip } from "./protocol.gen";
-import { Badge, classes, ErrorBox, IconButton, lookOf, ProgressBar } from "./ui";
+import { describeDifference, readyChips } from "./tokenizations";
+import { Badge, classes, ErrorBox, IconButton, lookOf } from "./ui";
+import type { Records } from "./useRecords";
 import { useRequest } from "./useRequest";
 
 const MAX_CHIPS = 4;
@@ -22,6 +25,8 @@ export interface DatasetCardProps {
   dataset: Card;
   /** The job that works on this dataset now. */
   job: JobSnapshot | null;
+  /** Tokenizations by id, as far as they are needed to tell them apart. */
+  records: Records;
   /** Whether the kernel would refuse every change. */
   readOnly: boolean;
   /** Whether nothing can be asked of the kernel. */
@@ -55,10 +60,10 @@ export const DatasetCard = memo(function DatasetCard(props: DatasetCardProps) {
         <div data-part="card.icon.wrap" className="flex-shrink-0">
           <Database data-part="card.icon" size={32} className="text-slate-400" aria-hidden="true" />
         </div>
-        <div data-part="card.body" className="min-w-0 flex-1">
+        <div data-part="card.body" className="@container min-w-0 flex-1">
           <CardTop {...props} opens={opens} request={request} />
           <Facts dataset={dataset} />
-          <Chips tokenizations={dataset.tokenizations} />
+          <Chips tokenizations={readyChips(dataset)} records={props.records} />
           {isActive(status) && <CardProgress dataset={dataset} job={job} />}
           <Errors dataset={dataset} />
           {request.failed && <ErrorBox {...request.failed} className="mt-3" />}
@@ -82,9 +87,9 @@ function CardTop({ dataset, opens, ...rest }: CardTopProps) {
   return (
     <div
       data-part="card.top"
-      className="flex flex-wrap items-start justify-between gap-4 @[480px]:flex-nowrap"
+      className="flex flex-wrap items-start justify-between gap-x-4 gap-y-2 @[400px]:flex-nowrap"
     >
-      <div data-part="card.titleblock" className="min-w-0 flex-1 basis-full @[480px]:basis-[0%]">
+      <div data-part="card.titleblock" className="min-w-0 flex-auto">
         <h3
           data-part="card.title"
           title={name}
@@ -98,7 +103,11 @@ function CardTop({ dataset, opens, ...rest }: CardTopProps) {
             <bdi>{name}</bdi>
           )}
         </h3>
-        <p data-part="card.source" className="mt-1 truncate text-sm text-slate-400">
+        <p
+          data-part="card.source"
+          title={repo_id ?? undefined}
+          className="mt-1 truncate text-sm text-slate-400"
+        >
           Source: {formatSource(source)}
           {repo_id && (
             <>
@@ -207,49 +216,69 @@ function Facts({ dataset }: { dataset: Card }) {
   );
 }
 
-function Chips({ tokenizations }: { tokenizations: readonly TokenizationChip[] }) {
-  const ready = tokenizations.filter(({ status }) => status === "ready");
-  if (ready.length === 0) return null;
-  const hidden = ready.length - MAX_CHIPS;
+interface ChipsProps {
+  tokenizations: readonly TokenizationChip[];
+  records: Records;
+}
+
+function Chips({ tokenizations, records }: ChipsProps) {
+  if (tokenizations.length === 0) return null;
+  const hidden = tokenizations.length - MAX_CHIPS;
+  const detailOf = ({ tokenization_id, tokenizer_name }: TokenizationChip) => {
+    const own = records.get(tokenization_id)?.settings;
+    const twins = tokenizations.filter((other) => other.tokenizer_name === tokenizer_name);
+    if (own === undefined || twins.length === 1) return null;
+    const known = twins.flatMap((twin) => records.get(twin.tokenization_id)?.settings ?? []);
+    return describeDifference(own, known);
+  };
   return (
     <div className="flex flex-wrap gap-x-2">
-      {ready.slice(0, MAX_CHIPS).map((chip) => (
-        <div key={chip.tokenization_id} className="min-w-0 max-w-full">
-          <div
-            data-part="chip.tokenized"
-            title={chip.tokenizer_name}
-            className={classes(
-              "mt-2 inline-flex max-w-full items-center gap-1.5 rounded border px-2 py-1 align-top",
-              "border-emerald-500/30 bg-emerald-500/10 text-xs text-emerald-400",
-            )}
-          >
-            <Info
-              data-part="chip.tokenized.icon"
-              size={12}
-              className="shrink-0"
-              aria-hidden="true"
-            />
-            <span className="truncate">
-              Tokenized • <bdi>{chip.tokenizer_name}</bdi>
-            </span>
-          </div>
-        </div>
+      {tokenizations.slice(0, MAX_CHIPS).map((chip) => (
+        <Chip key={chip.tokenization_id} name={chip.tokenizer_name} detail={detailOf(chip)} />
       ))}
       {hidden > 0 && <span className="mt-2 py-1 text-xs text-slate-400">+{hidden} more</span>}
     </div>
   );
 }
 
-function CardProgress({ dataset, job }: { dataset: Card; job: JobSnapshot | null }) {
-  const { status, name } = dataset;
-  const percent = job?.progress ?? dataset.progress;
-  const look = lookOf(status);
+interface ChipProps {
+  name: string;
+  /** What tells it apart from others of the same name. */
+  detail: string | null;
+}
+
+function Chip({ name, detail }: ChipProps) {
   return (
-    <ProgressBar
-      part={look === "processing" ? "progress.fill progress.fill.processing" : "progress.fill"}
-      percent={percent}
-      label={`${name}: ${status}`}
-      caption={describeProgress(percent, job, status)}
+    <div className="min-w-0 max-w-full">
+      <div
+        data-part="chip.tokenized"
+        title={["Tokenized", name, detail].filter(Boolean).join(" • ")}
+        className={classes(
+          "mt-2 inline-flex max-w-full items-center gap-1.5 rounded border px-2 py-1 align-top",
+          "border-emerald-500/30 bg-emerald-500/10 text-xs text-emerald-400",
+        )}
+      >
+        <Info data-part="chip.tokenized.icon" size={12} className="shrink-0" aria-hidden="true" />
+        <span className="truncate">
+          {detail === null && "Tokenized • "}
+          <bdi>{name}</bdi>
+        </span>
+        {detail !== null && <span className="max-w-[75%] shrink-0 truncate">• {detail}</span>}
+      </div>
+    </div>
+  );
+}
+
+function CardProgress({ dataset, job }: { dataset: Card; job: JobSnapshot | null }) {
+  const { status, name, progress } = dataset;
+  const isProcessing = lookOf(status) === "processing";
+  return (
+    <JobProgress
+      part={isProcessing ? "progress.fill progress.fill.processing" : "progress.fill"}
+      name={name}
+      status={status}
+      job={job}
+      percent={progress}
     />
   );
 }

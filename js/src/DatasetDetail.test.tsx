@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { DatasetDetail, type DatasetDetailProps } from "./DatasetDetail";
 import type { TokenizationRecord } from "./protocol.gen";
 import { RequestError } from "./requests";
-import { aCard, aJob, aTokenization, goldenRecord } from "./testing/wire";
+import { aCard, aChip, aJob, aTokenization, goldenRecord } from "./testing/wire";
 
 const refusal = new RequestError({ code: "x", message: "Refused.", hint: "Wait.", field: null });
 
@@ -13,10 +13,12 @@ describe("DatasetDetail", () => {
     const send = vi.fn(async (kind: string, _params: unknown, _options?: unknown) => {
       if (kind === "get_dataset") return goldenRecord();
       if (kind === "list_tokenizations") return records;
+      if (kind === "tokenize") return { job: aJob(), dataset: aCard() };
       return { freed_bytes: 1 };
     });
     const props: DatasetDetailProps = {
       dataset: aCard(),
+      datasets: [aCard()],
       jobs: [],
       readOnly: false,
       disabled: false,
@@ -37,12 +39,21 @@ describe("DatasetDetail", () => {
     expect(await screen.findByText("Short stories with small words.")).toBeTruthy();
     expect(screen.getByRole("dialog", { name: "TinyStories" })).toBeTruthy();
     expect(screen.getByText("957.86 MB • 2,141,709 samples")).toBeTruthy();
-    expect(screen.getByText("221.3")).toBeTruthy();
-    expect(screen.getByText("50,257")).toBeTruthy();
+    expect(await screen.findByText("200")).toBeTruthy();
+    expect(await screen.findByText("50,257")).toBeTruthy();
+    expect(screen.getByText("812 of them occur here")).toBeTruthy();
     expect(screen.getByText("train: 2,119,719 samples, validation: 21,990 samples")).toBeTruthy();
     expect(screen.getByText("text: string")).toBeTruthy();
     await userEvent.click(screen.getByRole("button", { name: "Close" }));
     expect(props.onClose).toHaveBeenCalledOnce();
+  });
+
+  it("names the tokenization that its figures are of, where there are several", async () => {
+    const { settings } = aTokenization();
+    const newest = aTokenization({ id: "tok_n", settings: { ...settings, max_length: 64 } });
+    show({}, [aTokenization({ id: "tok_e", status: "error" }), newest, aTokenization()]);
+    expect(await screen.findByText(/of the newest of 2 tokenizations/)).toBeTruthy();
+    expect(screen.getByText(/^gpt2 • packed 64 • stride 16/)).toBeTruthy();
   });
 
   it("writes a dash for what is not known, and explains an error", () => {
@@ -68,7 +79,9 @@ describe("DatasetDetail", () => {
       skipped_files: ["a.bin"],
     };
     const metadata = { ...record.metadata, download } as typeof record.metadata;
-    show({ send: (async () => ({ ...record, metadata })) as never });
+    const send = async (kind: string) =>
+      kind === "get_dataset" ? { ...record, metadata } : [aTokenization()];
+    show({ send: send as never });
     expect(await screen.findByText("Skipped Files (3)")).toBeTruthy();
     expect(screen.getAllByRole("listitem").map((item) => item.textContent)).toEqual([
       "a.bin",
@@ -99,7 +112,7 @@ describe("DatasetDetail", () => {
   });
 
   it("starts a tokenization with the settings of the form", async () => {
-    const { asked } = show();
+    const { props, asked, rerender } = show();
     await openTokenization();
     const type = async (label: string, text: string) => {
       await userEvent.clear(screen.getByLabelText(label));
@@ -139,7 +152,49 @@ describe("DatasetDetail", () => {
         },
       ],
     ]);
+    rerender(<DatasetDetail {...props} jobs={[aJob()]} />);
     expect(await screen.findByText(/^Started\./)).toBeTruthy();
+    rerender(<DatasetDetail {...props} jobs={[]} />);
+    expect(screen.queryByText(/^Started/)).toBeNull();
+  });
+
+  it("says when the same tokenization is there already", async () => {
+    const send = async (kind: string) => {
+      if (kind === "tokenize") return { job: aJob({ state: "succeeded" }), dataset: aCard() };
+      return kind === "get_dataset" ? goldenRecord() : [aTokenization()];
+    };
+    show({ send: send as never });
+    await openTokenization();
+    await userEvent.click(await screen.findByRole("button", { name: /^Apply/ }));
+    expect(await screen.findByText(/is there already/)).toBeTruthy();
+  });
+
+  it("suggests the tokenizers of other datasets by name, and fills in what loads them", async () => {
+    const other = aCard({
+      id: "ds_other",
+      tokenizations: [aChip({ tokenization_id: "tok_o", tokenizer_name: "quickstart" })],
+    });
+    const settings = { ...aTokenization().settings, tokenizer: "/data/quickstart/tokenizer.json" };
+    const theirs = aTokenization({ id: "tok_o", tokenizer_name: "quickstart", settings });
+    const send = vi.fn(async (kind: string, params: { dataset_id: string }) => {
+      if (kind === "get_dataset") return goldenRecord();
+      return params.dataset_id === other.id ? [theirs] : [aTokenization()];
+    });
+    show({ send: send as never, datasets: [aCard(), other, aCard({ ...other, id: "ds_third" })] });
+    await openTokenization();
+    const input = await screen.findByLabelText<HTMLInputElement>("Tokenizer");
+    const options = () =>
+      [...(input.list?.options ?? [])].map((option) => [
+        option.value,
+        option.getAttribute("label"),
+      ]);
+    await vi.waitFor(() => expect(options()).toHaveLength(6));
+    expect(options().slice(0, 2)).toEqual([
+      ["gpt2", null],
+      ["/data/quickstart/tokenizer.json", "quickstart"],
+    ]);
+    expect(options().filter(([value]) => value === "gpt2")).toHaveLength(1);
+    expect(send.mock.calls.filter(([, { dataset_id }]) => dataset_id === "ds_third")).toEqual([]);
   });
 
   it("starts with the tokenizer that worked last, by the path or id that loads it", async () => {
@@ -241,7 +296,7 @@ describe("DatasetDetail", () => {
     for (const text of ["gpt2", "2,000", "812", "50,257", "8.23 KB", "1s"]) {
       expect(within(item).getByText(text)).toBeTruthy();
     }
-    expect(item.textContent).toContain("1,024 tokens per sequence • stride 16");
+    expect(item.textContent).toContain("gpt2 • packed 1,024 • stride 16");
     await userEvent.click(within(item).getByRole("button", { name: "Delete tokenization" }));
     await userEvent.click(within(item).getByRole("button", { name: "Keep" }));
     expect(asked("delete_tokenization")).toEqual([]);

@@ -1,47 +1,65 @@
 /** The dialog of one dataset. */
 
 import { X } from "lucide-react";
-import { type KeyboardEvent, useEffect, useId, useState } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useState } from "react";
 import { formatBytes, plural } from "./format";
 import { OverviewTab } from "./OverviewTab";
 import type { DatasetCard as Card, DatasetRecord, JobSnapshot } from "./protocol.gen";
 import type { Send } from "./requests";
 import { TokenizationTab } from "./TokenizationTab";
 import { classes, Dialog } from "./ui";
+import { useTokenizations } from "./useRecords";
 import { describeError, type Failed } from "./useRequest";
 
 export interface DatasetDetailProps {
   dataset: Card;
+  /** All that the panel shows. */
+  datasets: readonly Card[];
   jobs: readonly JobSnapshot[];
   readOnly: boolean;
   disabled: boolean;
   send: Send;
   onClose: () => void;
+  /** What stands above the dialog. */
+  above?: ReactNode;
 }
 
 const TABS = ["overview", "tokenization"] as const;
 type Tab = (typeof TABS)[number];
 
 export function DatasetDetail(props: DatasetDetailProps) {
-  const { dataset, send, onClose } = props;
+  const { dataset, jobs, send, onClose } = props;
   const [tab, setTab] = useState<Tab>("overview");
   const id = useId();
   const { record, failed } = useRecord(dataset, send);
+  const made = useTokenizations(dataset, jobs, send);
   return (
-    <Dialog labelledBy={`${id}-title`} onClose={onClose} panelClassName="@container max-w-6xl">
+    <Dialog
+      labelledBy={`${id}-title`}
+      onClose={onClose}
+      panelClassName="@container max-w-6xl"
+      above={props.above}
+    >
       <Header dataset={dataset} titleId={`${id}-title`} onClose={onClose} />
       <Tabs id={id} active={tab} onChoose={setTab} />
       <div
         role="tabpanel"
         id={`${id}-panel`}
         aria-labelledby={`${id}-${tab}`}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
+        tabIndex={0}
         data-part="modal.content"
-        className="flex-1 overflow-y-auto p-6"
+        className="flex-1 overflow-y-auto p-6 -outline-offset-2"
       >
         {tab === "overview" ? (
-          <OverviewTab dataset={dataset} record={record} failed={failed} />
+          <OverviewTab
+            dataset={dataset}
+            record={record}
+            tokenizations={made.records ?? []}
+            failed={failed}
+          />
         ) : (
-          <TokenizationTab {...props} columns={Object.keys(record?.columns ?? {})} />
+          <TokenizationTab {...props} {...made} columns={Object.keys(record?.columns ?? {})} />
         )}
       </div>
     </Dialog>

@@ -12,7 +12,10 @@ import { ImportForm } from "./ImportForm";
 import type { JobSnapshot, StorageReport } from "./protocol.gen";
 import type { Send } from "./requests";
 import { type ToastMessage, Toasts } from "./toasts";
+import { hasTwins } from "./tokenizations";
 import { classes } from "./ui";
+import { useRecords } from "./useRecords";
+import { useSelected } from "./useSelected";
 
 export interface DatasetsPanelProps {
   state: Snapshot;
@@ -22,21 +25,22 @@ export interface DatasetsPanelProps {
   send: Send;
   toasts: readonly ToastMessage[];
   onDismissToast: (id: string) => void;
-  /** Whether the panel is the page, as in Voila. */
-  fullHeight: boolean;
+  /** Where the panel is the page, as in Voila: how many pixels others take of its height. */
+  fillsPage: { around: number } | null;
 }
 
 export function DatasetsPanel(props: DatasetsPanelProps) {
-  const { state, openId, onOpen, send, toasts, onDismissToast, fullHeight } = props;
+  const { state, openId, onOpen, send, toasts, onDismissToast, fillsPage } = props;
   const [deleteId, setDeleteId] = useState<string | null>(null);
-  const find = (id: string | null) => state.datasets.find((dataset) => dataset.id === id);
-  const opened = find(openId);
-  const doomed = find(deleteId);
+  const opened = useSelected({ id: openId, state, send, onGone: () => onOpen(null) });
+  const doomed = state.datasets.find(({ id }) => id === deleteId);
+  const messages = <Toasts toasts={toasts} onDismiss={onDismissToast} />;
   const onDelete = (dataset_id: string) => send("delete_dataset", { dataset_id });
   return (
     <div
       data-part="panel.root"
-      className={classes("@container bg-slate-950 text-slate-100", fullHeight && "min-h-screen")}
+      className={classes("@container bg-slate-950 text-slate-100", fillsPage && "min-h-screen")}
+      style={fillsPage?.around ? { minHeight: `calc(100vh - ${fillsPage.around}px)` } : undefined}
     >
       <div data-part="panel.container" className="mx-auto max-w-7xl px-6 py-8">
         <Header readOnly={state.read_only} storage={state.storage} />
@@ -48,11 +52,13 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
         <DatasetDetail
           key={opened.id}
           dataset={opened}
+          datasets={state.datasets}
           jobs={state.jobs}
           readOnly={state.read_only}
           disabled={!state.connected}
           send={send}
           onClose={() => onOpen(null)}
+          above={!doomed && messages}
         />
       )}
       {doomed && (
@@ -61,9 +67,10 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
           disabled={!state.connected}
           onDelete={onDelete}
           onClose={() => setDeleteId(null)}
+          above={messages}
         />
       )}
-      <Toasts toasts={toasts} onDismiss={onDismissToast} />
+      {!opened && !doomed && messages}
     </div>
   );
 }
@@ -147,6 +154,7 @@ interface DatasetListProps {
 function DatasetList({ state, send, onOpen, onDelete }: DatasetListProps) {
   const { datasets, jobs, total, read_only, connected } = state;
   const jobOf = useMemo(() => jobsByDataset(jobs), [jobs]);
+  const records = useRecords(datasets.filter(hasTwins), send);
   const onCancel = useCallback((job_id: string) => send("cancel", { job_id }), [send]);
   const onRetry = useCallback((dataset_id: string) => send("retry", { dataset_id }), [send]);
   if (datasets.length === 0) return <Empty />;
@@ -161,6 +169,7 @@ function DatasetList({ state, send, onOpen, onDelete }: DatasetListProps) {
             key={dataset.id}
             dataset={dataset}
             job={jobOf.get(dataset.id) ?? null}
+            records={records}
             readOnly={read_only}
             disabled={!connected}
             onOpen={onOpen}

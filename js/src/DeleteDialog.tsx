@@ -1,6 +1,6 @@
 /** Asks before a dataset goes, and says what goes with it. */
 
-import { useId } from "react";
+import { type ReactNode, useId } from "react";
 import { formatBytes, plural } from "./format";
 import type { DatasetCard as Card } from "./protocol.gen";
 import { Button, Dialog, ErrorBox } from "./ui";
@@ -11,10 +11,13 @@ export interface DeleteDialogProps {
   disabled: boolean;
   onDelete: (dataset_id: string) => Promise<unknown>;
   onClose: () => void;
+  /** What stands above the dialog. */
+  above?: ReactNode;
 }
 
-export function DeleteDialog({ dataset, disabled, onDelete, onClose }: DeleteDialogProps) {
-  const titleId = useId();
+export function DeleteDialog(props: DeleteDialogProps) {
+  const { dataset, disabled, onDelete, onClose, above } = props;
+  const id = useId();
   const { pending, failed, run } = useRequest();
   const { name, size_bytes, tokenizations, in_use_by } = dataset;
   const inUse = in_use_by.length > 0;
@@ -24,15 +27,17 @@ export function DeleteDialog({ dataset, disabled, onDelete, onClose }: DeleteDia
   return (
     <Dialog
       role="alertdialog"
-      labelledBy={titleId}
+      labelledBy={`${id}-title`}
+      describedBy={`${id}-what`}
       onClose={onClose}
       panelClassName="max-w-lg border border-slate-800"
+      above={above}
     >
       <div className="overflow-y-auto p-6">
-        <h2 id={titleId} className="break-anywhere text-lg font-semibold text-slate-100">
+        <h2 id={`${id}-title`} className="break-anywhere text-lg font-semibold text-slate-100">
           Delete <bdi>{name}</bdi>?
         </h2>
-        <p className="mt-2 text-sm text-slate-400">
+        <p id={`${id}-what`} className="mt-2 text-sm text-slate-400">
           {size_bytes === null
             ? "Its files are removed from disk"
             : `${formatBytes(size_bytes)} of data are removed from disk`}

@@ -16,6 +16,8 @@ export interface ImportFormProps {
 const EMPTY = { paths: "", name: "", split: "", divide: "", sample_by: "" };
 type Values = typeof EMPTY;
 
+const MAX_NAME_CHARS = 500;
+
 const SAMPLE_BY = [
   ["", "Automatic"],
   ["line", "Line"],
@@ -26,18 +28,23 @@ const SAMPLE_BY = [
 export function ImportForm({ send, disabled }: ImportFormProps) {
   const [values, setValues] = useState(EMPTY);
   const [invalid, setInvalid] = useState<string | null>(null);
+  const [badName, setBadName] = useState<string | null>(null);
   const { pending, failed, run, clear } = useRequest();
   const set = (field: keyof Values) => (event: { target: { value: string } }) => {
     setValues((now) => ({ ...now, [field]: event.target.value }));
     if (field === "divide") setInvalid(null);
+    if (field === "name") setBadName(null);
     clear();
   };
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     const parsed = parseShares(values.divide);
+    const nameProblem = checkName(values.name);
     setInvalid(problemOf(parsed));
-    if (!("shares" in parsed) || values.paths.trim() === "" || pending || disabled) return;
+    setBadName(nameProblem);
+    if (!("shares" in parsed) || nameProblem !== null) return;
+    if (values.paths.trim() === "" || pending || disabled) return;
     const params = importParams(values, parsed.shares);
     if (await run(() => send("import_files", params))) setValues(EMPTY);
   };
@@ -75,10 +82,12 @@ export function ImportForm({ send, disabled }: ImportFormProps) {
           type="text"
           label="Name (optional)"
           placeholder="my-corpus"
-          help="How the dataset is called here"
+          help="How the dataset is called here; empty: as the files are called"
           value={values.name}
+          error={badName ?? fieldError("name")}
           disabled={pending}
           onChange={set("name")}
+          onBlur={() => setBadName(checkName(values.name))}
         />
         <Field
           part="form.input.split"
@@ -129,6 +138,12 @@ export function ImportForm({ send, disabled }: ImportFormProps) {
       </Button>
     </Form>
   );
+}
+
+function checkName(typed: string): string | null {
+  if (typed === "") return null;
+  if (typed.trim() === "") return "Only blanks: type a name, or empty the field";
+  return typed.trim().length > MAX_NAME_CHARS ? `At most ${MAX_NAME_CHARS} characters` : null;
 }
 
 function problemOf(parsed: ReturnType<typeof parseShares>): string | null {

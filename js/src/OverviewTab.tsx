@@ -10,7 +10,8 @@ import {
   plural,
   UNKNOWN,
 } from "./format";
-import type { DatasetCard as Card, DatasetRecord } from "./protocol.gen";
+import type { DatasetCard as Card, DatasetRecord, TokenizationRecord } from "./protocol.gen";
+import { nameTokenization } from "./tokenizations";
 import { classes, ErrorBox } from "./ui";
 import type { Failed } from "./useRequest";
 
@@ -18,10 +19,12 @@ export interface OverviewTabProps {
   dataset: Card;
   /** null until the kernel has answered. */
   record: DatasetRecord | null;
+  /** The newest first. */
+  tokenizations: readonly TokenizationRecord[];
   failed: Failed | null;
 }
 
-export function OverviewTab({ dataset, record, failed }: OverviewTabProps) {
+export function OverviewTab({ dataset, record, tokenizations, failed }: OverviewTabProps) {
   return (
     <div data-part="overview.root" className="space-y-6">
       {dataset.error_message && (
@@ -48,22 +51,48 @@ export function OverviewTab({ dataset, record, failed }: OverviewTabProps) {
           </p>
         </div>
       </section>
-      <section>
-        <SectionTitle>Quick Stats</SectionTitle>
-        <div data-part="overview.stats.grid" className="grid grid-cols-3 gap-4">
-          <QuickStat label="Total Samples" tone="emerald">
-            {formatCount(dataset.num_samples)}
-          </QuickStat>
-          <QuickStat label="Avg Length" tone="blue" unit="tokens">
-            {formatDecimal(record?.avg_sequence_length ?? null)}
-          </QuickStat>
-          <QuickStat label="Vocabulary" tone="purple" unit="unique tokens">
-            {formatCount(record?.vocab_size ?? null)}
-          </QuickStat>
-        </div>
-      </section>
+      <QuickStats dataset={dataset} tokenizations={tokenizations} />
       {record && <Details record={record} />}
     </div>
+  );
+}
+
+interface QuickStatsProps {
+  dataset: Card;
+  tokenizations: readonly TokenizationRecord[];
+}
+
+/** What the mock shows; the figures in tokens are those of the newest tokenization. */
+function QuickStats({ dataset, tokenizations }: QuickStatsProps) {
+  const ready = tokenizations.filter(({ status }) => status === "ready");
+  const [newest] = ready;
+  const used = newest?.unique_tokens ?? null;
+  return (
+    <section>
+      <SectionTitle>Quick Stats</SectionTitle>
+      <div data-part="overview.stats.grid" className="grid grid-cols-3 gap-4">
+        <QuickStat label="Total Samples" tone="emerald" value={formatCount(dataset.num_samples)} />
+        <QuickStat
+          label="Avg Length"
+          tone="blue"
+          value={formatDecimal(newest?.avg_seq_length ?? null)}
+          unit="tokens per sample"
+        />
+        <QuickStat
+          label="Vocabulary"
+          tone="purple"
+          value={formatCount(newest?.vocab_size ?? null)}
+          unit="tokens that the tokenizer knows"
+          note={used === null ? undefined : `${formatCount(used)} of them occur here`}
+        />
+      </div>
+      {newest && ready.length > 1 && (
+        <p data-part="overview.stats.of" className="break-anywhere mt-2 text-xs text-slate-500">
+          Length and vocabulary are those of the newest of {ready.length} tokenizations:{" "}
+          <bdi>{nameTokenization(newest)}</bdi>
+        </p>
+      )}
+    </section>
   );
 }
 
@@ -100,11 +129,12 @@ const TONES = {
 interface QuickStatProps {
   label: string;
   tone: keyof typeof TONES;
+  value: string;
   unit?: string;
-  children: string;
+  note?: string | undefined;
 }
 
-function QuickStat({ label, tone, unit, children }: QuickStatProps) {
+function QuickStat({ label, tone, value, unit, note }: QuickStatProps) {
   return (
     <div data-part="stat.card stat.card.quick" className="rounded-lg bg-slate-800/30 p-4">
       <div data-part="stat.label" className="mb-1 text-sm text-slate-400">
@@ -114,11 +144,16 @@ function QuickStat({ label, tone, unit, children }: QuickStatProps) {
         data-part={`stat.value stat.value.${tone}`}
         className={classes("text-2xl font-bold", TONES[tone])}
       >
-        {children}
+        {value}
       </div>
       {unit && (
         <div data-part="stat.unit" className="text-xs text-slate-500">
           {unit}
+        </div>
+      )}
+      {note && (
+        <div data-part="stat.note" className="text-xs text-slate-500">
+          {note}
         </div>
       )}
     </div>

@@ -2,9 +2,17 @@
 
 import { CircleCheckBig } from "lucide-react";
 import { type FormEvent, useState } from "react";
-import { DetailInput, DetailSelect, type Option, Suggestions, Switch, TriSwitch } from "./fields";
+import {
+  DetailInput,
+  DetailSelect,
+  type Option,
+  type Suggestion,
+  Suggestions,
+  Switch,
+  TriSwitch,
+} from "./fields";
 import { Form } from "./formFields";
-import type { DatasetCard as Card } from "./protocol.gen";
+import type { DatasetCard as Card, JobSnapshot } from "./protocol.gen";
 import type { Send } from "./requests";
 import {
   addsSpecialTokens,
@@ -28,6 +36,8 @@ const COMMON_TOKENIZERS = [
   "google-t5/t5-small",
 ];
 
+const SPECIAL_TOKENS = ["bos", "eos", "sep"].map((value) => ({ value }));
+
 const MODES: Option<SettingsForm["mode"]>[] = [
   ["packed", "Packed (documents one after another)"],
   ["per_sample", "Per sample (each sample its own sequence)"],
@@ -45,24 +55,25 @@ const ONLY_PER_SAMPLE = "Only per sample: packed sequences are filled from the s
 
 export interface TokenizationFormProps {
   dataset: Card;
+  jobs: readonly JobSnapshot[];
   disabled: boolean;
-  /** Tokenizers that were used before, the newest first. */
-  knownTokenizers: readonly string[];
+  /** Tokenizers that were used before, this dataset's newest first. */
+  knownTokenizers: readonly Suggestion[];
   columns: readonly string[];
   send: Send;
 }
 
 export function TokenizationForm(props: TokenizationFormProps) {
-  const { dataset, disabled, knownTokenizers, send } = props;
+  const { dataset, jobs, disabled, knownTokenizers, send } = props;
   const [form, setForm] = useState<SettingsForm>(() => ({
     ...DEFAULT_FORM,
-    tokenizer: knownTokenizers[0] ?? COMMON_TOKENIZERS[0] ?? "",
+    tokenizer: knownTokenizers[0]?.value ?? COMMON_TOKENIZERS[0] ?? "",
   }));
-  const [started, setStarted] = useState(false);
+  const [started, setStarted] = useState<JobSnapshot | null>(null);
   const { pending, failed, run, clear } = useRequest();
   const set = (change: Partial<SettingsForm>) => {
     setForm((now) => changed(now, change));
-    setStarted(false);
+    setStarted(null);
     clear();
   };
   const valid = Object.keys(checkForm(form)).length === 0;
@@ -70,7 +81,7 @@ export function TokenizationForm(props: TokenizationFormProps) {
     event.preventDefault();
     if (!valid || pending || disabled) return;
     const request = { dataset_id: dataset.id, settings: settingsOf(form) };
-    setStarted(await run(() => send("tokenize", request)));
+    await run(async () => setStarted((await send("tokenize", request)).job));
   };
   return (
     <Form onSubmit={submit}>
@@ -102,12 +113,21 @@ export function TokenizationForm(props: TokenizationFormProps) {
           )}
         </button>
         <p role="status" className="mt-2 text-xs text-slate-500 empty:hidden">
-          {started &&
-            "Started. You can close this dialog: tokenization continues in the background."}
+          {noteOn(started, jobs)}
         </p>
       </div>
     </Form>
   );
+}
+
+/** What became of the job that this form started; once it has ended, the list below tells. */
+function noteOn(started: JobSnapshot | null, jobs: readonly JobSnapshot[]): string | null {
+  if (started?.state === "succeeded") {
+    return "The tokenization with these settings is there already: see the list below.";
+  }
+  return jobs.some(({ id }) => id === started?.id)
+    ? "Started. You can close this dialog: tokenization continues in the background."
+    : null;
 }
 
 interface FieldsProps extends TokenizationFormProps {
@@ -118,6 +138,7 @@ interface FieldsProps extends TokenizationFormProps {
 function MainFields({ knownTokenizers, form, set }: FieldsProps) {
   const may = effective(form);
   const errors = checkForm(form);
+  const isNew = (tokenizer: string) => knownTokenizers.every(({ value }) => value !== tokenizer);
   const paddings = PADDINGS.filter(([value]) => value !== "max_length" || may.padToMaxLength);
   return (
     <>
@@ -133,7 +154,10 @@ function MainFields({ knownTokenizers, form, set }: FieldsProps) {
       />
       <Suggestions
         id="tokenization-tokenizers"
-        values={[...new Set([...knownTokenizers, ...COMMON_TOKENIZERS])]}
+        values={[
+          ...knownTokenizers,
+          ...COMMON_TOKENIZERS.filter(isNew).map((value) => ({ value })),
+        ]}
       />
       <DetailSelect
         id="tokenization-mode"
@@ -251,7 +275,7 @@ function MoreFields({ columns, form, set }: FieldsProps) {
         }
         onChange={(separator) => set({ separator })}
       />
-      <Suggestions id="tokenization-tokens" values={["bos", "eos", "sep"]} />
+      <Suggestions id="tokenization-tokens" values={SPECIAL_TOKENS} />
       <Switch
         label="Drop Tail"
         name="drop tail"
@@ -284,7 +308,7 @@ function MoreFields({ columns, form, set }: FieldsProps) {
         list="tokenization-columns"
         onChange={(text_column) => set({ text_column })}
       />
-      <Suggestions id="tokenization-columns" values={columns} />
+      <Suggestions id="tokenization-columns" values={columns.map((value) => ({ value }))} />
       <DetailInput
         id="tokenization-min-chars"
         part="tokenization.input.minchars"

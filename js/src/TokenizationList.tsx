@@ -2,17 +2,12 @@
 
 import { Trash2, X } from "lucide-react";
 import { useState } from "react";
-import {
-  describeProgress,
-  formatBytes,
-  formatCount,
-  formatDecimal,
-  formatDuration,
-  plural,
-} from "./format";
+import { formatBytes, formatCount, formatDecimal, formatDuration, plural } from "./format";
+import { JobProgress } from "./JobProgress";
 import type { JobSnapshot, TokenizationRecord } from "./protocol.gen";
 import type { Send } from "./requests";
-import { Badge, Button, ErrorBox, IconButton, ProgressBar } from "./ui";
+import { describeSettings, nameTokenization } from "./tokenizations";
+import { Badge, Button, ErrorBox, IconButton } from "./ui";
 import { useRequest } from "./useRequest";
 
 export interface TokenizationListProps {
@@ -54,7 +49,6 @@ interface ItemProps {
 function Item({ record, job, ...rest }: ItemProps) {
   const request = useRequest();
   const [asking, setAsking] = useState(false);
-  const percent = job?.progress ?? record.progress;
   const remove = async () => {
     await request.run(() => rest.send("delete_tokenization", { tokenization_id: record.id }));
     setAsking(false);
@@ -68,9 +62,9 @@ function Item({ record, job, ...rest }: ItemProps) {
       <div className="flex items-start justify-between gap-4">
         <div className="min-w-0">
           <p className="break-anywhere font-mono text-sm text-slate-200">
-            <bdi>{record.tokenizer_name}</bdi>
+            <bdi>{record.tokenizer_name}</bdi> • {describeSettings(record.settings)}
           </p>
-          <p className="mt-1 text-xs text-slate-500">{describeSettings(record)}</p>
+          <p className="mt-1 text-xs text-slate-500 empty:hidden">{describeRun(record)}</p>
         </div>
         <div className="flex shrink-0 items-center gap-2">
           <Badge status={record.status} />
@@ -81,11 +75,12 @@ function Item({ record, job, ...rest }: ItemProps) {
       </div>
       {record.status === "ready" && <Figures record={record} />}
       {job !== null && (
-        <ProgressBar
+        <JobProgress
           part="progress.fill progress.fill.processing"
-          percent={percent}
-          label={`${record.tokenizer_name}: ${record.status}`}
-          caption={describeProgress(percent, job, "tokenizing")}
+          name={nameTokenization(record)}
+          status="tokenizing"
+          job={job}
+          percent={record.progress}
         />
       )}
       {record.error_message && (
@@ -179,21 +174,7 @@ function Figures({ record }: { record: TokenizationRecord }) {
   );
 }
 
-const PADDINGS = {
-  do_not_pad: null,
-  max_length: "padded to that length",
-  longest: "padded to the longest",
-} as const;
-
-function describeSettings({ settings, engine, tokens_per_s }: TokenizationRecord): string {
-  const parts = [
-    settings.mode === "packed" ? "packed" : "per sample",
-    `${formatCount(settings.max_length)} tokens per sequence`,
-    settings.stride > 0 && `stride ${formatCount(settings.stride)}`,
-    PADDINGS[settings.padding],
-    settings.shuffle_seed !== null && `shuffled with ${settings.shuffle_seed}`,
-    engine,
-    tokens_per_s !== null && `${plural(Math.round(tokens_per_s), "token")}/s`,
-  ];
-  return parts.filter(Boolean).join(" • ");
+function describeRun({ engine, tokens_per_s }: TokenizationRecord): string {
+  const speed = tokens_per_s !== null && `${plural(Math.round(tokens_per_s), "token")}/s`;
+  return [engine && `by ${engine}`, speed].filter(Boolean).join(" • ");
 }

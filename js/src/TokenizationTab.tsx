@@ -1,15 +1,22 @@
 /** Tokenizations of one dataset: a new one, and those that are there. */
 
-import { useEffect, useState } from "react";
+import type { Suggestion } from "./fields";
 import type { DatasetCard as Card, JobSnapshot, TokenizationRecord } from "./protocol.gen";
 import type { Send } from "./requests";
 import { TokenizationForm } from "./TokenizationForm";
 import { TokenizationList } from "./TokenizationList";
+import { withOtherTokenizers } from "./tokenizations";
 import { ErrorBox } from "./ui";
-import { describeError, type Failed } from "./useRequest";
+import { useRecords } from "./useRecords";
+import type { Failed } from "./useRequest";
 
 export interface TokenizationTabProps {
   dataset: Card;
+  /** All that the panel shows: what tokenized one of them can tokenize this one. */
+  datasets: readonly Card[];
+  /** This dataset's tokenizations, the newest first; null until the kernel has answered. */
+  records: readonly TokenizationRecord[] | null;
+  failed: Failed | null;
   jobs: readonly JobSnapshot[];
   readOnly: boolean;
   disabled: boolean;
@@ -18,16 +25,15 @@ export interface TokenizationTabProps {
 }
 
 export function TokenizationTab(props: TokenizationTabProps) {
-  const { dataset, jobs, readOnly, disabled, send } = props;
-  const { records, failed } = useTokenizations(dataset, jobs, send);
+  const { dataset, datasets, records, failed, jobs, readOnly, disabled, send } = props;
   const canTokenize = !readOnly && (dataset.status === "ready" || dataset.status === "tokenizing");
+  const others = useRecords(canTokenize ? withOtherTokenizers(dataset, datasets) : [], send);
+  const known = suggestionsOf([...(records ?? []), ...others.values()]);
   // the form starts with what was used last, so it waits for the answer
   const isAsked = records !== null || failed !== null;
   return (
     <div data-part="tokenization.root" className="space-y-6">
-      {canTokenize && isAsked && (
-        <TokenizationForm {...props} knownTokenizers={tokenizersOf(records ?? [])} />
-      )}
+      {canTokenize && isAsked && <TokenizationForm {...props} knownTokenizers={known} />}
       {failed && <ErrorBox {...failed} />}
       {records && (
         <TokenizationList
@@ -43,10 +49,14 @@ export function TokenizationTab(props: TokenizationTabProps) {
   );
 }
 
-/** What a kernel can load again: the names on the cards are for people. */
-function tokenizersOf(records: readonly TokenizationRecord[]): string[] {
-  const ready = records.filter(({ status }) => status === "ready");
-  return [...new Set(ready.map(({ settings }) => settings.tokenizer))];
+/** What a kernel can load again, with the names that cards show. */
+function suggestionsOf(records: Iterable<TokenizationRecord>): Suggestion[] {
+  const byTokenizer = new Map<string, Suggestion>();
+  for (const { status, settings, tokenizer_name } of records) {
+    if (status !== "ready" || byTokenizer.has(settings.tokenizer)) continue;
+    byTokenizer.set(settings.tokenizer, { value: settings.tokenizer, label: tokenizer_name });
+  }
+  return [...byTokenizer.values()];
 }
 
 function emptyText(dataset: Card, canTokenize: boolean): string {
@@ -54,28 +64,4 @@ function emptyText(dataset: Card, canTokenize: boolean): string {
   return dataset.status === "ready"
     ? "This dataset is not tokenized"
     : "This dataset can be tokenized once it is ready";
-}
-
-/** All tokenizations; asked for again when the card or a job says that they changed. */
-function useTokenizations(dataset: Card, jobs: readonly JobSnapshot[], send: Send) {
-  const [records, setRecords] = useState<TokenizationRecord[] | null>(null);
-  const [failed, setFailed] = useState<Failed | null>(null);
-  const { id } = dataset;
-  const running = jobs.filter(({ dataset_id }) => dataset_id === id).map((job) => job.id);
-  const version = JSON.stringify([dataset.tokenizations, dataset.updated_at, running]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the version says when to look again
-  useEffect(() => {
-    const abort = new AbortController();
-    send("list_tokenizations", { dataset_id: id }, { signal: abort.signal }).then(
-      (found) => {
-        setRecords(found);
-        setFailed(null);
-      },
-      (error: unknown) => {
-        if (!abort.signal.aborted) setFailed(describeError(error));
-      },
-    );
-    return () => abort.abort();
-  }, [id, version, send]);
-  return { records, failed };
 }

@@ -113,10 +113,14 @@ function readSelected(model: Model): string | null {
   return typeof selected === "string" ? selected : null;
 }
 
-/** Whether the selected dataset was there and is not any more; one still to come may wait. */
-function isGone(before: Snapshot, { selected, datasets }: Snapshot): boolean {
+/**
+ * Whether the selected dataset was there and is not any more. One still to come may wait, and
+ * where not all are listed it may only be off the list.
+ */
+function isGone(before: Snapshot, { selected, datasets, total }: Snapshot): boolean {
   const has = (list: Snapshot["datasets"]) => list.some(({ id }) => id === selected);
-  return selected !== null && has(before.datasets) && !has(datasets);
+  const areAllListed = datasets.length >= total;
+  return selected !== null && areAllListed && has(before.datasets) && !has(datasets);
 }
 
 function readTraits(model: Model, old: PanelState | null): PanelState {

@@ -109,11 +109,18 @@ export function DetailSelect<Value extends string>(props: DetailSelectProps<Valu
   );
 }
 
-export function Suggestions({ id, values }: { id: string; values: readonly string[] }) {
+export interface Suggestion {
+  /** What is filled in. */
+  value: string;
+  /** What it is called, where that is something else. */
+  label?: string;
+}
+
+export function Suggestions({ id, values }: { id: string; values: readonly Suggestion[] }) {
   return (
     <datalist id={id}>
-      {values.map((value) => (
-        <option key={value} value={value} />
+      {values.map(({ value, label }) => (
+        <option key={value} value={value} label={label === value ? undefined : label} />
       ))}
     </datalist>
   );

@@ -1,4 +1,4 @@
-import { render, screen } from "@testing-library/react";
+import { fireEvent, render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it, vi } from "vitest";
 import { checkRepoId, DownloadForm, normalizeRepoId } from "./DownloadForm";
@@ -189,6 +189,7 @@ describe("ImportForm", () => {
   it.each([
     ["splits", "Divide into splits (optional)"],
     ["sample_by", "Sample by"],
+    ["name", "Name (optional)"],
     ["split", "Split (optional)"],
   ])("marks the field %s when the kernel names it", async (field, label) => {
     const info = { code: "invalid_request", message: "No.", hint: null, field };
@@ -197,6 +198,24 @@ describe("ImportForm", () => {
     await userEvent.type(paths(), "x");
     await userEvent.click(button());
     expect((await screen.findByLabelText(label)).getAttribute("aria-invalid")).toBe("true");
+  });
+
+  it.each([
+    ["   ", "Only blanks: type a name, or empty the field"],
+    ["x".repeat(501), "At most 500 characters"],
+  ])("does not take the name %o", async (typed, problem) => {
+    const send = vi.fn(async () => ({}));
+    render(<ImportForm send={send as never} disabled={false} />);
+    await userEvent.type(paths(), "/data");
+    const name = screen.getByLabelText("Name (optional)");
+    fireEvent.change(name, { target: { value: typed } });
+    await userEvent.click(button());
+    expect(screen.getByText(problem)).toBeTruthy();
+    expect(send).not.toHaveBeenCalled();
+    await userEvent.clear(name);
+    expect(screen.queryByText(problem)).toBeNull();
+    await userEvent.click(button());
+    expect(send).toHaveBeenCalledExactlyOnceWith("import_files", { paths: ["/data"] });
   });
 
   it("says which path is wrong", async () => {

@@ -3,7 +3,7 @@ import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import widget from "./index";
 import { FakeModel } from "./testing/model";
-import { golden, goldenState } from "./testing/wire";
+import { aCard, aTokenization, golden, goldenRecord, goldenState } from "./testing/wire";
 
 // React's act() wants to be told that this is a test
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
@@ -31,6 +31,7 @@ afterEach(() => {
   act(() => close());
   vi.useRealTimers();
   document.body.replaceChildren();
+  Reflect.deleteProperty(document, Symbol.for("mistudio_widgets.claims"));
   for (const name of document.body.getAttributeNames()) document.body.removeAttribute(name);
 });
 
@@ -82,6 +83,17 @@ describe("the host", () => {
     const { shadow } = show();
     const root = shadow.querySelector('[data-part~="panel.root"]');
     expect(root?.classList.contains("min-h-screen")).toBe(inVoila);
+  });
+
+  it("leaves room on a Voila page for what is around it", () => {
+    document.body.dataset["voila"] = "voila";
+    vi.spyOn(document.body, "scrollHeight", "get").mockReturnValue(1003);
+    vi.spyOn(document.body, "clientHeight", "get").mockReturnValue(900);
+    const hostHeight = vi.spyOn(HTMLDivElement.prototype, "clientHeight", "get");
+    hostHeight.mockReturnValue(900);
+    const { shadow } = show();
+    const root = shadow.querySelector<HTMLElement>('[data-part~="panel.root"]');
+    expect(root?.getAttribute("style")).toContain("calc(100vh - 103px)");
   });
 
   it.each([
@@ -194,6 +206,54 @@ describe("the panel", () => {
     expect(model.get("selected")).toBeNull();
   });
 
+  describe("a selected dataset that is not on the list", () => {
+    const elsewhere = { ...goldenRecord(), id: "ds_elsewhere", name: "Elsewhere" };
+    const start = (selected: string) => {
+      const shown = show({ ...goldenState(), total: 51, selected });
+      const answer = (kind: string, reply: object) =>
+        act(async () => {
+          for (const { request_id } of shown.model.requests(kind).slice(-1)) {
+            shown.model.reply({ request_id, ...reply });
+          }
+        });
+      return { ...shown, answer };
+    };
+    const failed = {
+      ok: false,
+      error: { code: "not_found", message: "There is none.", hint: null, field: null },
+    };
+
+    it("is fetched, and kept up to date", async () => {
+      const { panel, model, answer } = start(elsewhere.id);
+      expect(panel.queryByRole("dialog")).toBeNull();
+      await answer("get_dataset", { ok: true, result: elsewhere });
+      await answer("list_tokenizations", { ok: true, result: [aTokenization()] });
+      const dialog = within(panel.getByRole("dialog", { name: "Elsewhere" }));
+      expect(dialog.getByText("957.86 MB • 2,141,709 samples")).toBeTruthy();
+      act(() => model.publish({ datasets: [aCard({ progress: 1 })] }));
+      await answer("get_dataset", failed);
+      expect(panel.queryByRole("dialog")).toBeNull();
+      expect(model.get("selected")).toBeNull();
+    });
+
+    it("stays open when newer ones push it off the list", async () => {
+      const [first, second] = goldenState().datasets;
+      if (first === undefined || second === undefined) throw new Error("two datasets are needed");
+      const { panel, model } = start(first.id);
+      expect(panel.getByRole("dialog", { name: first.name })).toBeTruthy();
+      act(() => model.publish({ datasets: [second] }));
+      expect(panel.getByRole("dialog", { name: first.name })).toBeTruthy();
+      expect(model.get("selected")).toBe(first.id);
+    });
+
+    it("stays shut while the kernel cannot tell", async () => {
+      const { panel, model, answer } = start(elsewhere.id);
+      await answer("get_dataset", { ...failed, error: { ...failed.error, code: "timeout" } });
+      expect(panel.queryByRole("dialog")).toBeNull();
+      expect(model.get("selected")).toBe(elsewhere.id);
+    });
+  });
+
   it("opens no dialog in a view that is not on the screen", () => {
     const sizes: ((width: number) => void)[] = [];
     class Observer {
@@ -271,8 +331,59 @@ describe("toasts", () => {
     );
     const shadow = document.querySelector("div")?.shadowRoot;
     expect(shadow?.querySelector('[role="status"]')?.textContent).toBe(
-      "Dataset is tokenizedDataset is ready",
+      "A dataset is tokenizedA dataset is ready",
     );
     expect(screen.queryByText("null")).toBeNull();
+  });
+
+  const texts = (shadow: ShadowRoot) => shadow.querySelector('[aria-live="polite"]')?.textContent;
+
+  it.each([
+    ["ds_gone", "No space.", "Tokenization failed: No space."],
+    ["ds_gone", "", "Tokenization failed"],
+    [goldenState().datasets[0]?.id, "", "TinyStories: Tokenization failed"],
+  ])("always say what they are about: %s, %o", (dataset_id, error_message, text) => {
+    const { shadow, model } = show();
+    const change = { dataset_id, error_message, kind: "tokenize", hint: null };
+    act(() => model.reply({ ...golden("event_error"), ...change }));
+    expect(texts(shadow)).toBe(text);
+  });
+
+  it("tell of an event once in a page, whichever panel hears of it first", () => {
+    const first = show();
+    const closeFirst = close;
+    const second = show();
+    const other = { ...golden("event_completed"), job_id: "job_other" };
+    act(() => first.model.reply(golden("event_completed")));
+    act(() => second.model.reply(golden("event_completed")));
+    act(() => second.model.reply(other));
+    expect(texts(first.shadow)).toBe("TinyStories is tokenized: 473,992,236 tokens");
+    expect(texts(second.shadow)).toBe("TinyStories is tokenized: 473,992,236 tokens");
+    act(() => void vi.advanceTimersByTime(11_000));
+    act(() => second.model.reply(golden("event_completed")));
+    expect(texts(first.shadow)).toBe("");
+    expect(texts(second.shadow)).toMatch(/^TinyStories/);
+    act(() => closeFirst());
+  });
+
+  it("stay above a dialog, and usable", async () => {
+    const { panel, model } = show();
+    act(() => model.reply(golden("event_completed")));
+    await userEvent.click(panel.getByRole("button", { name: "TinyStories" }));
+    const dialog = within(panel.getByRole("dialog"));
+    expect(dialog.getByText(/^TinyStories is tokenized/)).toBeTruthy();
+    await userEvent.click(dialog.getByRole("button", { name: "Dismiss" }));
+    expect(dialog.queryByText(/^TinyStories is tokenized/)).toBeNull();
+  });
+
+  it("come back to the top of the page with their view", async () => {
+    const { el, shadow, model } = show();
+    act(() => model.reply(golden("event_completed")));
+    const layer = shadow.querySelector<HTMLElement>("[popover]");
+    if (layer === null) throw new Error("toasts have a layer");
+    const showPopover = vi.spyOn(layer, "showPopover");
+    vi.spyOn(layer, "matches").mockReturnValue(false);
+    await act(async () => document.body.append(el));
+    expect(showPopover).toHaveBeenCalledOnce();
   });
 });

@@ -3,7 +3,7 @@
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { createBridge, type Model } from "./bridge";
-import { adoptStyles, showDialogsAgain, watchConnection } from "./shadow";
+import { adoptStyles, showOnTopAgain, watchConnection } from "./shadow";
 
 // slate-950, of which panel.root is
 const SURFACE = "#020617";
@@ -24,7 +24,7 @@ function render({ model, el }: RenderProps): () => void {
   container.className = "panel-container";
   const connection = watchConnection(el.ownerDocument, () => {
     adoptStyles(shadow);
-    showDialogsAgain(shadow);
+    showOnTopAgain(shadow);
   });
   shadow.replaceChildren(container, connection);
   adoptStyles(shadow);
@@ -33,7 +33,7 @@ function render({ model, el }: RenderProps): () => void {
   const root = createRoot(container);
   const inVoila = isInVoila(el.ownerDocument);
   if (inVoila) blendIn(el.ownerDocument.body);
-  root.render(<App bridge={bridge} host={el} fullHeight={inVoila} />);
+  root.render(<App bridge={bridge} host={el} isPage={inVoila} />);
 
   return () => {
     root.unmount();

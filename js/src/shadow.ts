@@ -18,13 +18,19 @@ export function adoptStyles(shadow: ShadowRoot): void {
   if (!shadow.adoptedStyleSheets.includes(sheet)) shadow.adoptedStyleSheets = [sheet];
 }
 
-/** A dialog that was detached with its view is still open, but no longer modal. */
-export function showDialogsAgain(shadow: ShadowRoot): void {
+/**
+ * What was detached with its view has left the browser's top layer: a dialog is still open, but
+ * no longer modal, and a popover with something in it is hidden.
+ */
+export function showOnTopAgain(shadow: ShadowRoot): void {
   for (const dialog of shadow.querySelectorAll("dialog")) {
     if (!dialog.open || dialog.matches(":modal")) continue;
     // close() would tell that somebody closed it
     dialog.removeAttribute("open");
     dialog.showModal();
+  }
+  for (const layer of shadow.querySelectorAll<HTMLElement>("[popover]")) {
+    if (layer.childElementCount > 0 && !layer.matches(":popover-open")) layer.showPopover();
   }
 }
 

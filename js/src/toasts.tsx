@@ -2,7 +2,9 @@
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Bridge, KernelEvent } from "./bridge";
-import { formatCount, plural } from "./format";
+import { capitalize, plural } from "./format";
+import { claim } from "./pageEvents";
+import type { ErrorEvent } from "./protocol.gen";
 import { classes, Toast } from "./ui";
 
 const SHOWN_S = 6;
@@ -16,9 +18,13 @@ export interface ToastMessage {
   isError: boolean;
 }
 
-/** The messages to show now: one for each job that ended, gone after a while. */
-export function useToasts(bridge: Bridge) {
+/**
+ * The messages to show now: one for each job that ended, gone after a while. Of all the views
+ * of a page that are on the screen, one tells.
+ */
+export function useToasts(bridge: Bridge, host: Element, isShown: boolean) {
   const [toasts, setToasts] = useState<ToastMessage[]>([]);
+  const mayTell = useRef(isShown);
   const timers = useRef(new Set<ReturnType<typeof setTimeout>>());
 
   const dismiss = useCallback((id: string) => {
@@ -26,10 +32,15 @@ export function useToasts(bridge: Bridge) {
   }, []);
 
   useEffect(() => {
+    mayTell.current = isShown;
+  }, [isShown]);
+
+  useEffect(() => {
     const running = timers.current;
     const stop = bridge.onEvent((event) => {
       const toast = describeEvent(event, nameOf(bridge, event.dataset_id));
-      if (toast === null) return;
+      if (toast === null || !mayTell.current) return;
+      if (!claim(host.ownerDocument, `${event.job_id} ${event.event}`)) return;
       setToasts((shown) => [...shown.filter(({ id }) => id !== toast.id), toast].slice(-MAX_SHOWN));
       const timer = setTimeout(
         () => {
@@ -44,26 +55,33 @@ export function useToasts(bridge: Bridge) {
       stop();
       for (const timer of running) clearTimeout(timer);
     };
-  }, [bridge, dismiss]);
+  }, [bridge, host, dismiss]);
 
   return { toasts, dismiss };
 }
 
-function nameOf(bridge: Bridge, dataset_id: string): string {
-  return bridge.snapshot().datasets.find(({ id }) => id === dataset_id)?.name ?? "Dataset";
+/** Not known while its card is still to come, or off the list. */
+function nameOf(bridge: Bridge, dataset_id: string): string | null {
+  return bridge.snapshot().datasets.find(({ id }) => id === dataset_id)?.name ?? null;
 }
 
-function describeEvent(event: KernelEvent, name: string): ToastMessage | null {
-  if (event.event === "error") {
-    const text = `${name}: ${event.error_message}`;
-    return { id: event.job_id, text, hint: event.hint, isError: true };
-  }
+const JOBS = { download: "download", import: "import", tokenize: "tokenization" } as const;
+
+function describeEvent(event: KernelEvent, name: string | null): ToastMessage | null {
+  if (event.event === "error") return describeFailure(event, name);
   if (event.event !== "completed") return null;
-  const text =
-    event.kind === "tokenize"
-      ? `${name} is tokenized${event.num_tokens === null ? "" : `: ${plural(event.num_tokens, "token")}`}`
-      : `${name} is ready${event.num_samples === null ? "" : `: ${formatCount(event.num_samples)} samples`}`;
-  return { id: event.job_id, text, hint: null, isError: false };
+  const isTokenized = event.kind === "tokenize";
+  const count = isTokenized ? event.num_tokens : event.num_samples;
+  const done = `${name ?? "A dataset"} is ${isTokenized ? "tokenized" : "ready"}`;
+  const figure = count === null ? "" : `: ${plural(count, isTokenized ? "token" : "sample")}`;
+  return { id: event.job_id, text: done + figure, hint: null, isError: false };
+}
+
+function describeFailure(event: ErrorEvent, name: string | null): ToastMessage {
+  const { job_id, kind, error_message, hint } = event;
+  const failed = capitalize(`${JOBS[kind]} failed`);
+  const parts = name === null ? [failed, error_message] : [name, error_message || failed];
+  return { id: job_id, text: parts.filter(Boolean).join(": "), hint, isError: true };
 }
 
 export interface ToastsProps {
@@ -73,14 +91,15 @@ export interface ToastsProps {
 
 /**
  * At the bottom right of the page, wherever the panel is scrolled to: JupyterLab's outputs trap
- * what is merely sticky or fixed, so they are in the browser's top layer.
+ * what is merely sticky or fixed, so they are in the browser's top layer. Beside an open dialog
+ * they would be under it, and dead: they belong inside.
  */
 export function Toasts({ toasts, onDismiss }: ToastsProps) {
   const layer = useRef<HTMLDivElement>(null);
   const isEmpty = toasts.length === 0;
   useEffect(() => {
     const element = layer.current;
-    if (isEmpty || element === null) return;
+    if (isEmpty || !element?.isConnected) return;
     element.showPopover();
     return () => element.hidePopover();
   }, [isEmpty]);
@@ -90,7 +109,7 @@ export function Toasts({ toasts, onDismiss }: ToastsProps) {
         ref={layer}
         popover="manual"
         className={classes(
-          "pointer-events-none fixed inset-auto bottom-10 right-6 m-0 flex-col items-end gap-2",
+          "pointer-events-none visible fixed inset-auto bottom-10 right-6 m-0 flex-col items-end gap-2",
           "overflow-visible border-0 bg-transparent p-0 [&:popover-open]:flex",
         )}
       >

@@ -180,10 +180,13 @@ export function Spinner({ size = 16, part }: { size?: number; part?: string }) {
 
 export interface DialogProps {
   labelledBy: string;
+  describedBy?: string;
   onClose: () => void;
   children: ReactNode;
   role?: "dialog" | "alertdialog";
   panelClassName: string;
+  /** What stands above the panel, and stays usable while all else of the page is not. */
+  above?: ReactNode;
 }
 
 /**
@@ -191,7 +194,8 @@ export interface DialogProps {
  * merely `position: fixed`. Escape and a press beside the panel close it, and the focus goes
  * back to where it was.
  */
-export function Dialog({ labelledBy, onClose, children, role, panelClassName }: DialogProps) {
+export function Dialog(props: DialogProps) {
+  const { labelledBy, describedBy, onClose, children, role, panelClassName, above } = props;
   const dialog = useRef<HTMLDialogElement>(null);
   const pressed = useRef<EventTarget | null>(null);
   const close = useRef(onClose);
@@ -217,6 +221,7 @@ export function Dialog({ labelledBy, onClose, children, role, panelClassName }: 
       role={role}
       aria-modal="true"
       aria-labelledby={labelledBy}
+      aria-describedby={describedBy}
       data-part="modal.backdrop"
       onCancel={(event) => {
         event.preventDefault();
@@ -246,6 +251,7 @@ export function Dialog({ labelledBy, onClose, children, role, panelClassName }: 
       >
         {children}
       </div>
+      {above}
     </dialog>
   );
 }

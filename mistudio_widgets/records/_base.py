@@ -58,11 +58,12 @@ UtcDatetime = Annotated[datetime, AfterValidator(_as_utc)]
 def invalid_request(error: ValidationError, *, what: str) -> InvalidRequestError:
     """Turn pydantic's report into one sentence about its first fault."""
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or what
+    field = ".".join(str(part) for part in first["loc"])
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InvalidRequestError):
         return cause
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         reason = "there is no such field"
-    return InvalidRequestError(f"{what}: {field}: {reason}.", field=field)
+    where = f"{what}: {field}" if field else what
+    return InvalidRequestError(f"{where}: {reason}.", field=field or what)

@@ -48,9 +48,22 @@ _IS_IDLE = """() => {
 }"""
 
 
+_RUN = """async ([name, code]) => {
+  const notebook = [...window.jupyterapp.shell.widgets("main")]
+    .find(widget => widget.context?.path === name);
+  const session = notebook.context.sessionContext.session;
+  const future = session.kernel.requestExecute({code});
+  let printed = "";
+  future.onIOPub = message => { printed += message.content.text ?? "" };
+  const reply = await future.done;
+  if (reply.content.status !== "ok") throw new Error(reply.content.evalue);
+  return printed;
+}"""
+
+
 def open_notebook(page: Page, lab: Server, name: str) -> None:
-    """Open a notebook with a kernel that is ready."""
-    page.goto(lab.url)
+    """Open a notebook with a kernel that is ready, and nothing of what was open before."""
+    page.goto(f"{lab.url}?reset")
     page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
     page.evaluate(_OPEN, name)
 
@@ -72,6 +85,12 @@ def restart_kernel(page: Page) -> None:
 def wait_until_idle(page: Page, timeout_s: float = 240) -> None:
     """Wait until no cell waits or runs."""
     page.wait_for_function(_IS_IDLE, timeout=timeout_s * 1000)
+
+
+def run_in_kernel(page: Page, code: str, notebook: str = "Datasets.ipynb") -> str:
+    """Run code in a notebook's kernel, outside of its cells, and return what it printed."""
+    printed: str = page.evaluate(_RUN, [notebook, code])
+    return printed
 
 
 def cell_errors(page: Page) -> list[str]:

@@ -19,6 +19,7 @@ from .pages import (
     part,
     restart_kernel,
     run_all,
+    run_in_kernel,
     save,
     style,
     wait_until_idle,
@@ -53,7 +54,9 @@ def test_quickstart_from_files_to_tokens_and_all_again(page: Page, lab: Server) 
     expect(part(card(page, STDLIB), "progress.caption")).to_contain_text("%")
     expect_status(page, STDLIB, "Ready", 120)
     expect(part(card(page, STDLIB), "chip.tokenized")).to_have_count(2, timeout=60_000)
-    expect(part(card(page, STDLIB), "chip.tokenized").first).to_have_text("Tokenized • quickstart")
+    expect(part(card(page, STDLIB), "chip.tokenized")).to_contain_text(
+        ["quickstart• per sample 256", "quickstart• packed 512"]
+    )
     expect_status(page, STORIES, "Error", 60)
     expect(part(card(page, STORIES), "error.box")).to_contain_text("hub")
     wait_until_idle(page)
@@ -195,6 +198,86 @@ def test_two_views_show_the_same(page: Page, lab: Server, outside: DatasetManage
     others = part(page, "panel.root").nth(1).locator("[data-part~='card.title']")
     expect(names).to_have_count(outside.list_datasets().total)
     assert names.all_inner_texts() == others.all_inner_texts()
+
+
+def _import(page: Page, path: Path, name: str) -> None:
+    path.write_text("one\ntwo\n")
+    run_in_kernel(page, f"panel.manager.import_files({str(path)!r}, name={name!r}).wait()")
+
+
+def test_a_page_tells_once_what_happened_above_all_dialogs(
+    page: Page, lab: Server, outside: DatasetManager, tmp_path: Path
+) -> None:
+    _open_panel(page, lab)
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:create-output-view')")
+    expect(part(page, "panel.title")).to_have_count(2)
+    _import(page, tmp_path / "once.txt", "Told once")
+    expect(part(page, "toast")).to_have_text(["Told once is ready: 2 samples"])
+    part(page, "panel.root").nth(1).locator("[data-part~='card.delete']").first.click()
+    expect(page.get_by_role("alertdialog")).to_be_visible()
+    _import(page, tmp_path / "above.txt", "Told above")
+    toast = part(page, "toast").filter(has_text="Told above")
+    expect(toast).to_have_count(1)
+    page.keyboard.press("Escape")
+    for name in ("Told once", "Told above"):
+        (found,) = outside.list_datasets(search=name).items
+        outside.delete_dataset(found.id)
+
+
+def test_a_toast_can_be_dismissed_while_a_dialog_is_open(
+    page: Page, lab: Server, outside: DatasetManager, tmp_path: Path
+) -> None:
+    _open_panel(page, lab)
+    _import(page, tmp_path / "first.txt", "Opened")
+    card(page, "Opened").get_by_text("Opened", exact=True).click()
+    part(page, "toast").filter(has_text="Opened").get_by_label("Dismiss").click()
+    _import(page, tmp_path / "second.txt", "Dismissed")
+    toast = part(page, "toast").filter(has_text="Dismissed")
+    toast.get_by_label("Dismiss").click()
+    expect(toast).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    for name in ("Opened", "Dismissed"):
+        (found,) = outside.list_datasets(search=name).items
+        outside.delete_dataset(found.id)
+
+
+def test_a_cell_run_again_leaves_no_threads_behind(page: Page, lab: Server) -> None:
+    _open_panel(page, lab)
+    wait_until_idle(page)
+    count = (
+        "import threading; print([thread.name.partition('_')[0] for thread in"
+        " threading.enumerate()].count('mistudio-publish'))"
+    )
+    manager = "print(id(panel.manager), panel.manager.is_closed)"
+    run_in_kernel(page, "shown = panel")
+    before = run_in_kernel(page, manager)
+    for _ in range(10):
+        run_all(page)
+        wait_until_idle(page)
+    assert run_in_kernel(page, manager) == before
+    assert run_in_kernel(page, count).split() == ["1"]
+    expect(part(page, "panel.title")).to_have_count(1)
+    # a view that is still there brings its panel back
+    run_in_kernel(
+        page,
+        "shown._on_message(shown, {'kind': 'ping', 'request_id': 'x'}, [])",
+    )
+    assert run_in_kernel(page, count).split() == ["2"]
+
+
+def test_a_narrow_card_has_room_for_its_title(
+    page: Page, lab: Server, outside: DatasetManager, tmp_path: Path
+) -> None:
+    page.set_viewport_size({"width": 1200, "height": 1100})
+    path = tmp_path / "title.txt"
+    path.write_text("one\n")
+    record = outside.import_files(path, name="Python standard texts").wait(60)
+    _open_panel(page, lab)
+    title = part(card(page, "Python standard texts"), "card.title")
+    expect(title).to_have_attribute("title", "Python standard texts")
+    assert title.evaluate("node => node.scrollWidth <= node.clientWidth")
+    outside.delete_dataset(record.id)
 
 
 def test_typing_never_edits_the_notebook(page: Page, lab: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,21 @@ from .pages import card, expect_status, part
 from .servers import Server
 
 pytestmark = pytest.mark.browser
+
+
+def test_the_page_is_no_higher_than_the_window(page: Page, voila: Server) -> None:
+    page.set_viewport_size({"width": 1400, "height": 1300})
+    page.goto(voila.url)
+    part(page, "panel.title").wait_for(timeout=60_000)
+    expect(page.get_by_role("heading", name=re.compile("^Datasets"))).to_have_count(1)
+    heights = """node => {
+      const host = node.getRootNode().host;
+      const over = [];
+      for (let parent = host; parent; parent = parent.parentElement)
+        over.push(parent.scrollHeight - parent.clientHeight);
+      return Math.max(...over);
+    }"""
+    assert part(page, "panel.root").evaluate(heights) == 0
 
 
 def test_the_dashboard_follows_and_offers_nothing_to_change(

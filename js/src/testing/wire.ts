@@ -7,6 +7,7 @@ import type {
   DatasetRecord,
   JobSnapshot,
   PanelState,
+  TokenizationChip,
   TokenizationRecord,
 } from "../protocol.gen";
 
@@ -34,6 +35,12 @@ export function aCard(change: Partial<DatasetCard> = {}): DatasetCard {
   const [card] = goldenState().datasets;
   if (card === undefined) throw new Error("the golden state has no dataset");
   return { ...card, status: "ready", ...change };
+}
+
+export function aChip(change: Partial<TokenizationChip> = {}): TokenizationChip {
+  const [chip] = aCard().tokenizations;
+  if (chip === undefined) throw new Error("the golden dataset has no tokenization");
+  return { ...chip, ...change };
 }
 
 export function aJob(change: Partial<JobSnapshot> = {}): JobSnapshot {

@@ -1,0 +1,79 @@
+/** What tokenizations are called: a tokenizer may have made several of one dataset. */
+
+import { formatCount, plural } from "./format";
+import type {
+  DatasetCard,
+  TokenizationChip,
+  TokenizationRecord,
+  TokenizationSettingsOutput,
+} from "./protocol.gen";
+
+const PADDINGS = {
+  do_not_pad: null,
+  max_length: "padded",
+  longest: "padded to the longest",
+} as const;
+
+/** "packed 512", "per sample 128 • stride 16": everything that was not left as it is by default. */
+export function describeSettings(settings: TokenizationSettingsOutput): string {
+  return partsOf(settings).join(" • ");
+}
+
+/** Of the same only what it takes to tell it from its `twins`. */
+export function describeDifference(
+  settings: TokenizationSettingsOutput,
+  twins: readonly TokenizationSettingsOutput[],
+): string {
+  const others = twins.map(partsOf);
+  const [main = "", ...rest] = partsOf(settings);
+  if (others.filter((parts) => parts.includes(main)).length <= 1) return main;
+  const isShared = (part: string) => others.every((parts) => parts.includes(part));
+  return [main, ...rest.filter((part) => !isShared(part))].join(" • ");
+}
+
+function partsOf(settings: TokenizationSettingsOutput): string[] {
+  const { mode, max_length, stride, padding, shuffle_seed, min_chars, text_column } = settings;
+  const { begin_sequence_token, add_special_tokens, splits } = settings;
+  const parts = [
+    `${mode === "packed" ? "packed" : "per sample"} ${formatCount(max_length)}`,
+    stride > 0 && `stride ${formatCount(stride)}`,
+    PADDINGS[padding],
+    settings.truncation === "do_not_truncate" && "not truncated",
+    add_special_tokens !== null && (add_special_tokens ? "special tokens" : "no special tokens"),
+    begin_sequence_token !== null && `begins with ${begin_sequence_token}`,
+    settings.drop_tail && "tail dropped",
+    shuffle_seed !== null && `shuffled with ${shuffle_seed}`,
+    text_column !== null && `column ${text_column}`,
+    min_chars > 1 && `at least ${plural(min_chars, "character")}`,
+    splits?.join(", "),
+  ];
+  return parts.filter((part) => typeof part === "string");
+}
+
+export function nameTokenization({ tokenizer_name, settings }: TokenizationRecord): string {
+  return `${tokenizer_name} • ${describeSettings(settings)}`;
+}
+
+export function readyChips({ tokenizations }: DatasetCard): TokenizationChip[] {
+  return tokenizations.filter(({ status }) => status === "ready");
+}
+
+/** Whether the tokenizers' names do not tell a dataset's tokenizations apart. */
+export function hasTwins(dataset: DatasetCard): boolean {
+  const names = readyChips(dataset).map(({ tokenizer_name }) => tokenizer_name);
+  return new Set(names).size < names.length;
+}
+
+/** Other datasets whose records say how to load the tokenizers that this one did not use. */
+export function withOtherTokenizers(
+  dataset: DatasetCard,
+  datasets: readonly DatasetCard[],
+): DatasetCard[] {
+  const namesOf = (card: DatasetCard) => readyChips(card).map((chip) => chip.tokenizer_name);
+  const seen = new Set(namesOf(dataset));
+  return datasets.filter((other) => {
+    const fresh = namesOf(other).filter((name) => !seen.has(name));
+    for (const name of fresh) seen.add(name);
+    return fresh.length > 0 && other.id !== dataset.id;
+  });
+}
