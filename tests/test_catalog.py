@@ -372,9 +372,9 @@ def test_a_reader_refuses_a_newer_catalog(tmp_path: Path) -> None:
             "INSERT INTO schema_version VALUES (?, ?)",
             [len(MIGRATIONS) + 1, datetime(2026, 1, 1)],  # noqa: DTZ001
         )
-    with pytest.raises(CatalogVersionError, match="Upgrade"):
-        with Catalog(path, read_only=True).read():
-            pass
+    reader = Catalog(path, read_only=True)
+    with pytest.raises(CatalogVersionError, match="Upgrade"), reader.read():
+        pass
 
 
 def test_a_reader_without_a_catalog_sees_nothing(tmp_path: Path) -> None:

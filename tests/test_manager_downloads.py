@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import random
 import subprocess
@@ -107,6 +108,26 @@ def test_a_paused_download_goes_on_where_it_was(manager: DatasetManager, large: 
     assert fetched > 300_000
     _assert_whole(manager, job.dataset_id)
     assert manager.jobs() == []
+
+
+def test_progress_moves_at_least_twice_a_second_on_a_slow_link(
+    manager: DatasetManager, large: HubServer
+) -> None:
+    told: list[tuple[float, int]] = []
+
+    def note(event: Event) -> None:
+        if event.event == "download_progress" and event.bytes_per_s and event.eta_s:
+            told.append((time.monotonic(), event.bytes_downloaded))
+
+    # for each of the three files
+    large.throttle = 500_000 // 3
+    manager.subscribe(note)
+    job = manager.download(REPO)
+    _until(lambda: bool(told) and told[-1][0] - told[0][0] > 2)
+    job.cancel()
+    pauses = [later[0] - earlier[0] for earlier, later in itertools.pairwise(told)]
+    assert sorted(pauses)[len(pauses) // 2] < 0.5
+    assert [done for _, done in told] == sorted({done for _, done in told})
 
 
 def test_nothing_is_written_while_a_download_is_paused(

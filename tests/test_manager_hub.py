@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hub_fixtures import READER_TOKEN
-from hub_server import HubServer
+from hub_server import SIGNATURE, HubServer
 
-from mistudio_widgets import DatasetManager
+from mistudio_widgets import DatasetManager, DatasetsPanel
 from mistudio_widgets.errors import (
     AlreadyExistsError,
     GatedRepoError,
@@ -83,12 +87,35 @@ def test_the_same_request_goes_on_with_a_failed_row(
     assert manager.list_datasets().total == 1
 
 
-def test_a_token_is_written_nowhere(manager: DatasetManager, hub: HubServer) -> None:
-    manager.download("acme/gated", hf_token=READER_TOKEN).wait(60)
+def test_tokens_and_signed_addresses_are_told_nowhere(
+    manager: DatasetManager, hub: HubServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "mistudio_widgets")
+    secrets = (READER_TOKEN, SIGNATURE, str(Path.home()))
+    panel = DatasetsPanel(manager)
+    told: list[str] = []
+    manager.subscribe(lambda event: told.append(event.model_dump_json()))
+    file = io.BytesIO()
+    pq.write_table(pa.table({"text": ["a", "b"]}), file)
+    files = {"train.parquet": file.getvalue()}
+    hub.add("dataset", "acme/signed", files, gated=True, readers={READER_TOKEN})
+    # the signed address is refused until nobody tries any more
+    hub.add_fault(".parquet", times=100, status=403, origin="cdn")
+    failing = manager.download("acme/signed", hf_token=READER_TOKEN)
+    with pytest.raises(MiStudioError) as caught:
+        failing.wait(120)
+    told += [str(caught.value), repr(caught.value), repr(failing), str(panel.get_state())]
+    told += [path.read_text() for path in manager.data_dir.glob("jobs/*.json")]
+    hub.reset()
+    manager.retry(failing.dataset_id, hf_token=READER_TOKEN).wait(60)
+    told += [str(panel.get_state()), caplog.text]
+    panel.close()
     manager.close()
-    for path in manager.data_dir.rglob("*"):
-        if path.is_file():
-            assert READER_TOKEN.encode() not in path.read_bytes(), path
+    for secret in secrets:
+        assert not [text for text in told if secret in text]
+        for path in manager.data_dir.rglob("*"):
+            if path.is_file():
+                assert secret.encode() not in path.read_bytes(), path
 
 
 def test_a_failed_download_can_be_retried(manager: DatasetManager, hub: HubServer) -> None:
