@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -18,6 +18,7 @@ CHUNK_BYTES: Final = 256 * 1024
 UNSAFE_BYTES: Final = 4 * 2**20
 # one stretch is written while the one before is made durable, and both may be lost
 _SYNC_BYTES: Final = UNSAFE_BYTES // 2 - CHUNK_BYTES
+_BATCH_CHUNKS: Final = 8
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -41,7 +42,8 @@ class Part:
         self._file = file
         self._path = folder / f"{file.content_hash}.part"
         self._note = folder / f"{file.content_hash}.part.json"
-        self._hashing = Lane("hub-hash", depth=64)
+        self._hashing = Lane("hub-hash", depth=8)
+        self._unhashed: list[bytes] = []
         self._syncing = Lane("hub-sync", depth=1)
         self._unsynced = 0
         self.size = 0
@@ -88,7 +90,10 @@ class Part:
         while written < len(chunk):
             written += os.write(self._fd, chunk[written:])
         self.size += written
-        self._hashing.put(self._digest.update, chunk)
+        self._unhashed.append(chunk)
+        # in batches: each piece of work wakes another thread
+        if len(self._unhashed) >= _BATCH_CHUNKS:
+            self._hash_rest()
         self._unsynced += written
         if self._unsynced >= _SYNC_BYTES:
             self._unsynced = 0
@@ -102,6 +107,7 @@ class Part:
 
     def start_over(self) -> None:
         """Throw away every byte."""
+        self._unhashed = []
         self._hashing.drain()
         self._syncing.drain()
         if self.size:
@@ -113,6 +119,7 @@ class Part:
 
     def is_right(self) -> bool:
         """Whether these are the bytes that the repository lists."""
+        self._hash_rest()
         self._hashing.drain()
         return self._digest.hexdigest() == self._file.content_hash
 
@@ -128,6 +135,10 @@ class Part:
         """Leave nothing behind."""
         self._path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
+
+    def _hash_rest(self) -> None:
+        chunks, self._unhashed = self._unhashed, []
+        self._hashing.put(_update, self._digest, chunks)
 
     def _read_note(self) -> tuple[str | None, str | None]:
         with suppress(OSError, ValueError):
@@ -150,6 +161,11 @@ def new_digest(file: HubFile) -> hashlib._Hash:
         return hashlib.sha256()
     # git hashes a header before the content: https://git-scm.com/book/en/v2/Git-Internals
     return hashlib.sha1(b"blob %d\0" % file.size_bytes, usedforsecurity=False)
+
+
+def _update(digest: hashlib._Hash, chunks: Sequence[bytes]) -> None:
+    for chunk in chunks:
+        digest.update(chunk)
 
 
 def sync_folder(folder: Path) -> None:
