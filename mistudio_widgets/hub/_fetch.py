@@ -150,6 +150,8 @@ class _Fetch:
         counter = _Counter(self._progress)
         target = self._partial / file.content_hash
         if target.is_file() and target.stat().st_size == file.size_bytes:
+            # a kill between the last two steps leaves the note
+            Part(self._partial, file).discard()
             counter.reach(file.size_bytes, measured=False)
             return
         target.unlink(missing_ok=True)
@@ -254,14 +256,14 @@ def _checked_contents(plan: HubPlan) -> dict[str, list[HubFile]]:
     files = {file.path: file for file in plan.files}
     contents: dict[str, list[HubFile]] = {}
     for path, file in files.items():
-        check_file_name(path)
+        check_file_name(path, plan.plan.repo_id)
         if not _HASH.fullmatch(file.content_hash):
             raise UnsupportedRepoError(
                 f"{plan.plan.repo_id} lists {path} without a hash to verify it by.",
                 hint="Check hub_endpoint: this does not answer like a HuggingFace Hub.",
             )
         contents.setdefault(file.content_hash, []).append(file)
-    check_same_names(files)
+    check_same_names(files, plan.plan.repo_id)
     return contents
 
 
