@@ -18,7 +18,6 @@ CHUNK_BYTES: Final = 256 * 1024
 UNSAFE_BYTES: Final = 4 * 2**20
 # one stretch is written while the one before is made durable, and both may be lost
 _SYNC_BYTES: Final = UNSAFE_BYTES // 2 - CHUNK_BYTES
-_BATCH_CHUNKS: Final = 8
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -42,8 +41,7 @@ class Part:
         self._file = file
         self._path = folder / f"{file.content_hash}.part"
         self._note = folder / f"{file.content_hash}.part.json"
-        self._hashing = Lane("hub-hash", depth=8)
-        self._unhashed: list[bytes] = []
+        self._hashing = Lane("hub-hash", depth=16)
         self._syncing = Lane("hub-sync", depth=1)
         self._unsynced = 0
         self.size = 0
@@ -84,17 +82,17 @@ class Part:
             self.size += len(chunk)
             reached(self.size)
 
-    def append(self, chunk: bytes) -> None:
-        """Write ``chunk``; it is hashed and made durable while the next one comes."""
-        written = os.write(self._fd, chunk)
-        while written < len(chunk):
-            written += os.write(self._fd, chunk[written:])
-        self.size += written
-        self._unhashed.append(chunk)
-        # in batches: each piece of work wakes another thread
-        if len(self._unhashed) >= _BATCH_CHUNKS:
-            self._hash_rest()
-        self._unsynced += written
+    def append(self, chunks: Sequence[bytes]) -> None:
+        """Write ``chunks``; they are hashed and made durable while the next ones come."""
+        num_bytes = sum(map(len, chunks))
+        written = os.writev(self._fd, chunks)
+        if written < num_bytes:
+            rest = memoryview(b"".join(chunks))
+            while written < num_bytes:
+                written += os.write(self._fd, rest[written:])
+        self.size += num_bytes
+        self._hashing.put(_update, self._digest, chunks)
+        self._unsynced += num_bytes
         if self._unsynced >= _SYNC_BYTES:
             self._unsynced = 0
             self._syncing.put(os.fdatasync, self._fd)
@@ -107,7 +105,6 @@ class Part:
 
     def start_over(self) -> None:
         """Throw away every byte."""
-        self._unhashed = []
         self._hashing.drain()
         self._syncing.drain()
         if self.size:
@@ -119,7 +116,6 @@ class Part:
 
     def is_right(self) -> bool:
         """Whether these are the bytes that the repository lists."""
-        self._hash_rest()
         self._hashing.drain()
         return self._digest.hexdigest() == self._file.content_hash
 
@@ -135,10 +131,6 @@ class Part:
         """Leave nothing behind."""
         self._path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
-
-    def _hash_rest(self) -> None:
-        chunks, self._unhashed = self._unhashed, []
-        self._hashing.put(_update, self._digest, chunks)
 
     def _read_note(self) -> tuple[str | None, str | None]:
         with suppress(OSError, ValueError):
