@@ -351,3 +351,21 @@ def test_whatever_happens_to_the_link_the_bytes_are_right(data, hub_server, tmp_
             progress = Impatient()
     assert file.read_bytes() == content
     assert progress.state().done == size
+
+
+def test_a_slow_link_is_seen_to_move(client, hub, tmp_path):
+    hub.add("dataset", "acme/slow-link", {NAME: noise(MB // 2)})
+    found = plan(client, "acme/slow-link")
+    hub.throttle = MB // 2
+    moves = []
+
+    class Watching(Impatient):
+        def advance(self, units=1, *, measured=True):
+            moves.append(units)
+            super().advance(units, measured=measured)
+
+    fetch(client, found, tmp_path, progress=Watching())
+    # it takes a second; a chunk of 256 KiB at a time would be seen twice
+    assert len(moves) >= 6
+    assert sum(moves) == MB // 2
+    assert max(moves) <= 128 * 1024
