@@ -124,7 +124,8 @@ def _run_curl(url: str, files: Path, out: Path, *, is_durable: bool) -> dict[str
     if len(names) == 1:
         command.remove("--parallel")
     started = time.perf_counter()
-    subprocess.run(command, check=True)
+    # with --parallel it draws a bar even when it should be silent
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     if is_durable:
         paths = [str(out / name) for name in names]
         subprocess.run(["sync", *paths], check=True)

@@ -62,7 +62,10 @@ def fails(client: Hub, error: type[MiStudioError], repo_id: str, **asked) -> str
         plan(client, repo_id, **asked)
     assert type(caught.value) is error
     assert caught.value.hint
-    return str(caught.value)
+    said = str(caught.value)
+    assert repo_id in said
+    assert str(Path.home()) not in said
+    return said
 
 
 def noise(num_bytes: int, *, seed: int = 0) -> bytes:

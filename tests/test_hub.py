@@ -83,6 +83,17 @@ def test_whether_it_fits_counts_the_reserve(client):
         ("plain", ("data.csv",), "csv"),
         ("acme/v1.5.dots", ("data/train.jsonl.gz",), "json"),
         ("acme/notes", ("train.txt", "test.txt"), "text"),
+        ("acme/zst", ("train.jsonl.zst",), "json"),
+        ("acme/archives", ("train-0.tar",), "webdataset"),
+        (
+            "acme/nested",
+            (
+                "data/train/2024/01/part.csv",
+                "data/train/2024/02/part.csv",
+                "data/test/part.csv",
+            ),
+            "csv",
+        ),
     ],
 )
 def test_other_formats_need_room_for_their_conversion(client, repo_id, files, kind):
@@ -184,9 +195,9 @@ def test_a_token_that_no_header_can_carry_is_never_quoted(client, token):
 
 
 def test_a_blank_token_means_the_login():
-    assert check_token("  ") is None
-    assert check_token(" hf_x\n") == "hf_x"
-    assert check_token(False) is False
+    assert check_token("  ", "a/b") is None
+    assert check_token(" hf_x\n", "a/b") == "hf_x"
+    assert check_token(False, "a/b") is False
 
 
 def test_a_demanded_login_that_is_not_there_says_how_to_get_one(client):
@@ -222,7 +233,7 @@ def test_a_script_is_never_run_and_its_conversion_offered(client):
     ("repo_id", "said"),
     [
         ("acme/empty", "no data files"),
-        ("acme/pictures", "cat.png"),
+        ("acme/pictures", "is a .png file"),
         ("acme/zipped", "zip archives"),
         ("acme/escape", "evil.txt"),
         ("acme/case", "differ only by case"),

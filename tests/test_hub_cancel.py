@@ -56,10 +56,10 @@ def sizes(folder) -> dict[str, int]:
     return {str(path): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
 
 
-def check_it_ends(job: Future, progress: Progress, partial, hub) -> None:
+def check_it_ends(job: Future, progress: Progress, partial, hub, *, within_s=2.0) -> None:
     progress.cancel()
     with pytest.raises(JobCancelled):
-        job.result(2)
+        job.result(within_s)
     assert our_threads() == []
     before = sizes(partial)
     hub.reset()
@@ -129,7 +129,8 @@ def test_a_host_that_takes_no_connection_does_not_hold_a_cancel_up(hub, found, t
             with running(fetch_files, silent, found, tmp_path, progress, **options) as job:
                 with pytest.raises(TimeoutError):
                     job.result(0.2)
-                check_it_ends(job, progress, tmp_path, hub)
+                # 1.5 s of it are the system's own, and cannot be interrupted
+                check_it_ends(job, progress, tmp_path, hub, within_s=5.0)
 
 
 def test_cancelled_before_it_begins_asks_nothing(hub, client, found, tmp_path):
@@ -146,14 +147,16 @@ def test_what_was_cancelled_can_be_gone_on_with(hub, client, found, tmp_path):
         hub.add_fault(name, hang_after=MB)
     progress = Watched()
     with running(fetch, client, found, tmp_path, progress=progress) as job:
-        while progress.state().done < 4 * MB:
+        while progress.state().done < 2 * MB:
             assert progress.moved.wait(10)
             progress.moved.clear()
         check_it_ends(job, progress, tmp_path, hub)
+    left = [path.stat().st_size for path in tmp_path.glob("*.part")]
+    assert sum(left) >= 2 * MB
     got = fetch(client, found, tmp_path)["train"]
     assert [path.read_bytes() for path in got] == [noise(2 * MB, seed=n) for n in range(6)]
     starts = sorted(r.start for r in hub.requests if r.origin == "cdn")
-    assert starts == [0, 0, MB, MB, MB, MB]
+    assert starts == sorted([*left, *[0] * (6 - len(left))])
 
 
 def test_the_download_beside_a_cancelled_one_goes_on(hub, client, found, tmp_path):

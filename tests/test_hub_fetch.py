@@ -1,4 +1,5 @@
 import hashlib
+import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from mistudio_widgets.errors import (
     TokenizerNotFoundError,
     UnsupportedRepoError,
 )
-from mistudio_widgets.hub import BandwidthLimit, HubFile, HubPlan
+from mistudio_widgets.hub import BandwidthLimit, Hub, HubFile, HubPlan
 from mistudio_widgets.hub._client import RepoClient
 from mistudio_widgets.hub._faults import Repo
 from mistudio_widgets.hub._fetch import fetch_files
@@ -210,6 +211,16 @@ def test_what_is_no_tokenizer_is_not_found(client, repo_id):
         client.fetch_tokenizer(repo_id, hf_token=False)
     assert repo_id in str(caught.value)
     assert caught.value.hint
+
+
+def test_a_tokenizer_that_cannot_be_reached_is_no_dataset_to_import(client, hub):
+    hub.add_fault("acme/far-model", gate=(gate := threading.Event()))
+    with pytest.raises(HubUnavailableError) as caught:
+        Hub(hub.url, timeout_s=0.2).fetch_tokenizer("acme/far-model", hf_token=False)
+    gate.set()
+    assert "acme/far-model" in str(caught.value)
+    assert "tokenizer.json" in caught.value.hint
+    assert "import" not in caught.value.hint
 
 
 def test_a_gated_model_names_the_page_that_gives_access(client, hub):

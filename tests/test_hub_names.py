@@ -57,13 +57,13 @@ def test_garbage_repo_ids_are_refused_at_once(bad):
 )
 def test_file_names_that_could_leave_their_folder_are_refused(bad):
     with pytest.raises(UnsupportedRepoError, match="safely"):
-        check_file_name(bad)
+        check_file_name(bad, "acme/x")
 
 
 def test_file_names_that_differ_only_by_case_are_refused():
-    check_same_names(["a/b", "a/c"])
+    check_same_names(["a/b", "a/c"], "acme/x")
     with pytest.raises(UnsupportedRepoError, match=r"'a/B'.*'a/b'"):
-        check_same_names(["a/B", "a/b"])
+        check_same_names(["a/B", "a/b"], "acme/x")
 
 
 @pytest.mark.parametrize("endpoint", ["", "huggingface.co", "ftp://x", "https://", "http://[::1"])

@@ -112,7 +112,7 @@ class RepoClient:
 
     def __init__(self, repo: Repo, hf_token: HfToken, *, timeout_s: float = 8.0) -> None:
         self.repo = repo
-        self._hf_token = check_token(hf_token)
+        self._hf_token = check_token(hf_token, repo.repo_id)
         self._timeout_s = timeout_s
 
     def at(self, repo: Repo) -> RepoClient:
@@ -209,7 +209,8 @@ class RepoClient:
         if isinstance(facts, dict) and isinstance(facts.get("sha"), str):
             return facts
         raise HubError(
-            f"{self.repo.host} does not answer like a HuggingFace Hub.",
+            f"{self.repo.host} does not answer like a HuggingFace Hub when asked for"
+            f" {self.repo.repo_id}.",
             hint="Check hub_endpoint, or whether a login page of the network is in between.",
         )
 
@@ -258,7 +259,8 @@ class RepoClient:
             raise LinkBrokenError from error
         except (http.TooManyRedirects, http.InvalidURL) as error:
             raise HubError(
-                f"{self.repo.host} redirects in circles.", hint="Check hub_endpoint."
+                f"{self.repo.host} redirects in circles when asked for {self.repo.repo_id}.",
+                hint="Check hub_endpoint.",
             ) from error
 
     def _check(self, answer: Any) -> None:

@@ -7,7 +7,8 @@ import random
 import re
 import shutil
 import threading
-from collections.abc import Container, Iterator, Sequence
+import time
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,7 @@ from ._faults import EntryMissingError
 from ._limit import BandwidthLimit
 from ._local import FetchedFile, cache_of, lay_out, take_copy
 from ._names import check_file_name, check_same_names
-from ._part import Part
+from ._part import CHUNK_BYTES, Part
 from ._plan import HubFile, HubPlan
 from ._sockets import Sockets
 
@@ -34,6 +35,8 @@ _MAX_TRIES: Final = 5
 _MAX_WAIT_S: Final = 60.0
 # how long a thread sleeps before it looks whether it should end
 _GLANCE_S: Final = 0.1
+# so short that a slow link is still seen to move
+_GATHER_S: Final = 0.05
 _HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LEFTOVER: Final = re.compile(rf"({_HASH.pattern})(\.part|\.part\.json|\.part\.tmp|\.copy)?")
 
@@ -150,6 +153,8 @@ class _Fetch:
         counter = _Counter(self._progress)
         target = self._partial / file.content_hash
         if target.is_file() and target.stat().st_size == file.size_bytes:
+            # a kill between the last two steps leaves the note
+            Part(self._partial, file).discard()
             counter.reach(file.size_bytes, measured=False)
             return
         target.unlink(missing_ok=True)
@@ -213,13 +218,14 @@ class _Fetch:
             if body.start != part.size:
                 raise RangeRefusedError
             part.name_content(body.etag)
-            for chunk in body.chunks:
+            for chunks in _gathered(body.chunks):
                 self._check()
-                if part.size + len(chunk) > file.size_bytes:
-                    raise _MismatchError
                 position = part.size
-                part.append(chunk)
-                for portion in self._limit.portions(len(chunk), self._wait):
+                num_bytes = sum(map(len, chunks))
+                if position + num_bytes > file.size_bytes:
+                    raise _MismatchError
+                part.append(chunks)
+                for portion in self._limit.portions(num_bytes, self._wait):
                     position += portion
                     counter.reach(position)
 
@@ -254,14 +260,14 @@ def _checked_contents(plan: HubPlan) -> dict[str, list[HubFile]]:
     files = {file.path: file for file in plan.files}
     contents: dict[str, list[HubFile]] = {}
     for path, file in files.items():
-        check_file_name(path)
+        check_file_name(path, plan.plan.repo_id)
         if not _HASH.fullmatch(file.content_hash):
             raise UnsupportedRepoError(
                 f"{plan.plan.repo_id} lists {path} without a hash to verify it by.",
                 hint="Check hub_endpoint: this does not answer like a HuggingFace Hub.",
             )
         contents.setdefault(file.content_hash, []).append(file)
-    check_same_names(files)
+    check_same_names(files, plan.plan.repo_id)
     return contents
 
 
@@ -271,6 +277,27 @@ def _sweep(partial: Path, contents: Container[str]) -> None:
         found = _LEFTOVER.fullmatch(path.name)
         if found is not None and (found[1] not in contents or found[2] == ".copy"):
             path.unlink()
+
+
+def _gathered(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Put together what comes at once: each write and each look at the clock has its price."""
+    batch: list[bytes] = []
+    num_bytes, due_at = 0, 0.0
+    try:
+        for chunk in chunks:
+            batch.append(chunk)
+            num_bytes += len(chunk)
+            now = time.monotonic()
+            if num_bytes >= CHUNK_BYTES or now >= due_at:
+                yield batch
+                batch, num_bytes, due_at = [], 0, now + _GATHER_S
+    except Exception:
+        # what came before the break is kept
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def _backoff_s(tries: int) -> float:

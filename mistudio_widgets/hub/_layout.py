@@ -58,7 +58,7 @@ def read_layout(
     """
     with tempfile.TemporaryDirectory(prefix="mistudio-layout-") as folder:
         root = Path(folder).resolve() / "repository"
-        _lay_out(root, paths, cards)
+        _lay_out(repo_id, root, paths, cards)
         with _explained(repo_id, root):
             _check_patterns(repo_id, cards)
             return _inferred(repo_id, root, config)
@@ -93,10 +93,10 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(all_names[:20]) + more
 
 
-def _lay_out(root: Path, paths: Iterable[str], cards: Mapping[str, str]) -> None:
+def _lay_out(repo_id: str, root: Path, paths: Iterable[str], cards: Mapping[str, str]) -> None:
     root.mkdir()
     for path in paths:
-        check_file_name(path)
+        check_file_name(path, repo_id)
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()

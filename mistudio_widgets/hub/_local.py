@@ -53,6 +53,7 @@ def lay_out(
     root = partial / "files"
     if root.exists():
         shutil.rmtree(root)
+    root.mkdir()
     by_path = {file.path: file for file in plan_files}
     left: dict[str, int] = {}
     for file in by_path.values():

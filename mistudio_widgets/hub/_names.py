@@ -58,7 +58,7 @@ def check_endpoint(endpoint: str) -> str:
     return endpoint.rstrip("/")
 
 
-def check_token(hf_token: HfToken) -> HfToken:
+def check_token(hf_token: HfToken, repo_id: str) -> HfToken:
     """Return ``hf_token``; a blank one is None, the user's own login.
 
     One with spaces or control characters is refused here, because the HTTP library would quote
@@ -71,32 +71,32 @@ def check_token(hf_token: HfToken) -> HfToken:
         return None
     if not all("!" <= character <= "~" for character in token):
         raise HubAuthError(
-            "The HuggingFace token holds characters that no token has.",
+            f"The HuggingFace token given for {repo_id} holds characters that no token has.",
             hint="Copy it again from https://huggingface.co/settings/tokens.",
         )
     return token
 
 
-def check_file_name(path: str) -> None:
+def check_file_name(path: str, repo_id: str) -> None:
     """Refuse a name that would leave its folder, or that some system reads otherwise."""
     parts = path.split("/")
     bad = any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts)
     unprintable = any(ord(character) < 32 or character == "\x7f" for character in path)
     if bad or unprintable or "\\" in path or re.match(r"[A-Za-z]:", path):
         raise UnsupportedRepoError(
-            f"The repository holds a file that cannot be stored safely: {path[:200]!r}.",
+            f"{repo_id} holds a file that cannot be stored safely: {path[:200]!r}.",
             hint="Ask its owner to rename the file.",
         )
 
 
-def check_same_names(paths: Iterable[str]) -> None:
+def check_same_names(paths: Iterable[str], repo_id: str) -> None:
     """Refuse names that differ only by case: on many disks they are one file."""
     seen: dict[str, str] = {}
     for path in paths:
         other = seen.setdefault(path.casefold(), path)
         if other != path:
             raise UnsupportedRepoError(
-                f"Two files of the repository differ only by case: {other!r} and {path!r}.",
+                f"Two files of {repo_id} differ only by case: {other!r} and {path!r}.",
                 hint="Ask its owner to rename one of them.",
             )
 

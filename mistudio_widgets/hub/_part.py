@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -41,7 +41,7 @@ class Part:
         self._file = file
         self._path = folder / f"{file.content_hash}.part"
         self._note = folder / f"{file.content_hash}.part.json"
-        self._hashing = Lane("hub-hash", depth=64)
+        self._hashing = Lane("hub-hash", depth=16)
         self._syncing = Lane("hub-sync", depth=1)
         self._unsynced = 0
         self.size = 0
@@ -82,14 +82,17 @@ class Part:
             self.size += len(chunk)
             reached(self.size)
 
-    def append(self, chunk: bytes) -> None:
-        """Write ``chunk``; it is hashed and made durable while the next one comes."""
-        written = os.write(self._fd, chunk)
-        while written < len(chunk):
-            written += os.write(self._fd, chunk[written:])
-        self.size += written
-        self._hashing.put(self._digest.update, chunk)
-        self._unsynced += written
+    def append(self, chunks: Sequence[bytes]) -> None:
+        """Write ``chunks``; they are hashed and made durable while the next ones come."""
+        num_bytes = sum(map(len, chunks))
+        written = os.writev(self._fd, chunks)
+        if written < num_bytes:
+            rest = memoryview(b"".join(chunks))
+            while written < num_bytes:
+                written += os.write(self._fd, rest[written:])
+        self.size += num_bytes
+        self._hashing.put(_update, self._digest, chunks)
+        self._unsynced += num_bytes
         if self._unsynced >= _SYNC_BYTES:
             self._unsynced = 0
             self._syncing.put(os.fdatasync, self._fd)
@@ -150,6 +153,11 @@ def new_digest(file: HubFile) -> hashlib._Hash:
         return hashlib.sha256()
     # git hashes a header before the content: https://git-scm.com/book/en/v2/Git-Internals
     return hashlib.sha1(b"blob %d\0" % file.size_bytes, usedforsecurity=False)
+
+
+def _update(digest: hashlib._Hash, chunks: Sequence[bytes]) -> None:
+    for chunk in chunks:
+        digest.update(chunk)
 
 
 def sync_folder(folder: Path) -> None:

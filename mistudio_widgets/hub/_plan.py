@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from ..errors import RevisionNotFoundError, SplitNotFoundError, UnsupportedRepoError
@@ -95,8 +96,12 @@ def read_repo(client: RepoClient, request: DownloadRequest, commit: str) -> Repo
         _refuse_script(client, request, tree)
         layout = read_layout(request.repo_id, tree, cards, request.config)
     splits = _asked_splits(request, layout)
-    files = tuple(_hub_file(tree[path], split) for split in splits for path in layout.files[split])
-    check_same_names(dict.fromkeys(file.path for file in files))
+    files = tuple(
+        _hub_file(request.repo_id, tree[path], split)
+        for split in splits
+        for path in layout.files[split]
+    )
+    check_same_names(dict.fromkeys(file.path for file in files), request.repo_id)
     return RepoAtCommit(layout, files, plain_text(cards.get(CARD, "")))
 
 
@@ -166,11 +171,11 @@ def _is_converted(client: RepoClient) -> bool:
     return True
 
 
-def _hub_file(file: TreeFile, split: str) -> HubFile:
+def _hub_file(repo_id: str, file: TreeFile, split: str) -> HubFile:
     if file.size_bytes > MAX_FILE_BYTES:
         raise UnsupportedRepoError(
-            f"{file.path} has {file.size_bytes / 1e9:.0f} GB; more than 50 GB in one file is too"
-            " much.",
+            f"{file.path} of {repo_id} has {file.size_bytes / 1e9:.0f} GB; more than 50 GB in one"
+            " file is too much.",
             hint="Choose a config or split without it, or ask its owner to split the file.",
         )
     return HubFile(
@@ -179,18 +184,21 @@ def _hub_file(file: TreeFile, split: str) -> HubFile:
         size_bytes=file.size_bytes,
         sha256=file.sha256,
         git_sha1=file.git_sha1,
-        format=_format(file.path),
+        format=_format(repo_id, file.path),
     )
 
 
-def _format(path: str) -> str:
+def _format(repo_id: str, path: str) -> str:
     name = _COMPRESSED.sub("", path.lower())
-    suffix = "." + name.rpartition(".")[2]
+    suffix = PurePosixPath(name).suffix
     is_packed = name != path.lower()
     if suffix not in _FORMATS or (is_packed and suffix == ".parquet"):
+        shown = "".join(PurePosixPath(path).suffixes[-2 if is_packed else -1 :])
+        kind = f"is a {shown} file" if shown else "has no ending that tells its format"
         raise UnsupportedRepoError(
-            f"{path} is of a format that cannot be read as text.",
-            hint="csv, tsv, json, jsonl, txt, arrow (also .gz, .bz2, .xz, .zst) and parquet can.",
+            f"{path} of {repo_id} {kind}: that cannot be read as text.",
+            hint="csv, tsv, json, jsonl, txt, arrow, webdataset (also .gz, .bz2, .xz, .zst) and"
+            " parquet can.",
         )
     return _FORMATS[suffix]
 

@@ -86,7 +86,7 @@ def _fetch(repo: Repo, commit: str, name: str, hf_token: HfToken, timeout_s: flo
                 repo.repo_id,
                 name,
                 revision=commit,
-                token=check_token(hf_token),
+                token=check_token(hf_token, repo.repo_id),
                 endpoint=repo.endpoint,
                 etag_timeout=timeout_s,
                 library_name="mistudio-widgets",
