@@ -104,6 +104,16 @@ def save(page: Page) -> None:
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
 
 
+def reload(page: Page, lab: Server, name: str) -> None:
+    """Reload the page as soon as JupyterLab has noted that the notebook is open."""
+    page.wait_for_function(
+        "async ([url, name]) => (await (await fetch(url)).text()).includes(name)",
+        arg=[f"{lab.url}/api/workspaces/default", name],
+        timeout=30_000,
+    )
+    page.reload()
+
+
 def part(where: Page | Locator, name: str) -> Locator:
     """Return the elements that play a part."""
     return where.locator(f'[data-part~="{name}"]')

@@ -17,6 +17,7 @@ from .pages import (
     expect_status,
     open_notebook,
     part,
+    reload,
     restart_kernel,
     run_all,
     run_in_kernel,
@@ -181,7 +182,7 @@ def test_a_reload_shows_the_truth_again(
     save(page)
     job = outside.import_files(long_text, name="Reloaded")
     expect_status(page, "Reloaded", "Processing", 10)
-    page.reload()
+    reload(page, lab, "Datasets.ipynb")
     part(page, "panel.title").wait_for(timeout=60_000)
     expect(card(page, "Reloaded")).to_be_visible(timeout=20_000)
     job.wait(120)
