@@ -17,11 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hub_server import HubServer
+from small_disk import fill, small_disk
 
 from mistudio_widgets import DatasetManager
 from mistudio_widgets.errors import (
     AlreadyExistsError,
     CorruptFileError,
+    InsufficientDiskSpaceError,
     InUseError,
     InvalidRequestError,
     JobCancelled,
@@ -175,6 +177,48 @@ def test_what_a_dead_process_paused_can_be_cancelled(data_dir: Path, large: HubS
         assert list((data_dir / "datasets").iterdir()) == []
         with pytest.raises(NotFoundError):
             second.job(new_job_id())
+
+
+def test_what_is_there_needs_no_second_room(tmp_path: Path, large: HubServer) -> None:
+    needed = sum(map(len, FILES.values()))
+    with (
+        small_disk(tmp_path / "disk", "32m") as disk,
+        DatasetManager(disk / "data", device="cpu") as manager,
+    ):
+        storage = manager._parts.storage
+        storage.reserve_bytes = 0
+        job = _paused(manager, large)
+        there = sum(path.stat().st_size for path in storage.fetch_dir(job.dataset_id).iterdir())
+        assert there > 200_000
+        # the catalog may grow by a few blocks
+        storage.reserve_bytes = storage.space().free_bytes - needed + 200_000
+        assert manager.retry(job.dataset_id).wait(60).status == "ready"
+        storage.reserve_bytes = 0
+        _damage(storage.raw_dir(job.dataset_id) / "data/train-00001-of-00002.parquet", "flip")
+        manager.verify(job.dataset_id).wait(60)
+        storage.reserve_bytes = storage.space().free_bytes - 2_500_000
+        assert manager.retry(job.dataset_id).wait(60).status == "ready"
+
+
+def test_a_disk_that_fills_under_a_download_keeps_what_was_fetched(
+    tmp_path: Path, large: HubServer
+) -> None:
+    with (
+        small_disk(tmp_path / "disk", "16m") as disk,
+        DatasetManager(disk / "data", device="cpu") as manager,
+    ):
+        manager._parts.storage.reserve_bytes = 0
+        job = _begun(manager, large)
+        filling = fill(disk)
+        with pytest.raises(InsufficientDiskSpaceError):
+            job.wait(60)
+        record = manager.get_dataset(job.dataset_id)
+        assert (record.status, record.error_code) == ("error", "disk_full")
+        filling.unlink()
+        large.reset()
+        assert manager.retry(job.dataset_id).wait(60).status == "ready"
+        assert any(request.range for request in large.requests)
+        _assert_whole(manager, job.dataset_id)
 
 
 def test_the_same_request_goes_on_with_a_paused_download(

@@ -70,6 +70,7 @@ class Core:
                 raise InvalidRequestError(f"{field} must be at least 1, not {limit}.", field=field)
         self.read_only = read_only or _is_voila()
         self.is_closed = False
+        hub, bandwidth = Hub(hub_endpoint), BandwidthLimit(bandwidth_limit)
         storage = Storage(
             Path(data_dir) if data_dir is not None else default_data_dir(),
             read_only=self.read_only,
@@ -78,12 +79,12 @@ class Core:
         self._parts = Parts(
             storage=storage,
             catalog=Catalog(storage.catalog_path, read_only=self.read_only),
-            hub=Hub(hub_endpoint),
+            hub=hub,
             owner_id=self._owner.id if self._owner else "",
             read_only=self.read_only,
             device=device,
             executor=executor,
-            bandwidth=BandwidthLimit(bandwidth_limit),
+            bandwidth=bandwidth,
             keep_originals=keep_originals,
         )
         self._lock = threading.Lock()

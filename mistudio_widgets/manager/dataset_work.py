@@ -254,14 +254,24 @@ class DownloadWork(_DatasetWork):
             reserve_bytes=space.reserve_bytes,
         )
         job.progress.check()
-        there = tree_bytes(storage.fetch_dir(job.dataset_id))
-        storage.check_space(max(found.plan.disk_bytes - there, 0))
+        storage.check_space(max(found.plan.disk_bytes - self._bytes_there(job), 0))
         self._refuse_same_commit(job, found.plan.commit)
         with self._parts.catalog.write() as writer:
             writer.update_dataset(
                 job.dataset_id, commit=found.plan.commit, description=found.plan.description
             )
         return found
+
+    def _bytes_there(self, job: Job) -> int:
+        """Return what an earlier try fetched, and what a repair links instead of fetching."""
+        storage = self._parts.storage
+        fetched = storage.fetch_dir(job.dataset_id)
+        # not what lies below: these are links to the same bytes
+        files = [path for path in fetched.glob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in files) + sum(
+            tree_bytes(folder)
+            for folder in (storage.raw_dir(job.dataset_id), storage.originals_dir(job.dataset_id))
+        )
 
     def _refuse_same_commit(self, job: Job, commit: str) -> None:
         with self._parts.catalog.read() as reader:
