@@ -1141,3 +1141,44 @@ def test_ten_million_empty_lines_take_little_memory(src, into):
     num_rows, mib = measure(path, into)
     assert num_rows == 1
     assert mib < 100
+
+
+STOPPED = """
+import random, sys, threading
+from pathlib import Path
+from mistudio_widgets.errors import JobCancelled
+from mistudio_widgets.importer import check_paths, import_files
+from mistudio_widgets.progress import Progress
+from mistudio_widgets.records import ImportRequest
+
+source, into = map(Path, sys.argv[1:])
+for number in range(40):
+    progress = Progress()
+    folder = into / str(number)
+    folder.mkdir()
+    threading.Timer(random.Random(number).uniform(0, 0.05), progress.cancel).start()
+    try:
+        import_files(
+            ImportRequest(paths=check_paths(source)), folder, progress=progress,
+            check_space=lambda _: None,
+        )
+    except JobCancelled:
+        print("cancelled")
+"""
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_process_ends_after_imports_that_were_cancelled(tmp_path, name):
+    line = "x" * 200
+    row = f'{{"text": "{line}"}}\n' if name == "a.jsonl" else f"{line},1\n"
+    head = "" if name == "a.jsonl" else "text,id\n"
+    path = write(tmp_path / name, head + row * 200_000)
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(path), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.count("cancelled") > 20
+    assert done.stderr == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow.csv as pacsv
 from ..errors import MalformedFileError, MiStudioError
 from .schema import SchemaChanged, check_unique_columns
 from .sources import Source
-from .streams import OnRead, SourceStream
+from .streams import OnRead, SourceStream, arrow_file
 from .text import blank, explain_not_text, no_rows
 
 # a row must fit into a block; the next size is tried when one does not. pyarrow reads blocks
@@ -79,17 +80,21 @@ def read_batches(source: Source, schema: pa.Schema, on_read: OnRead) -> Iterator
     raise _row_too_long(source, on_read)
 
 
+@contextmanager
 def _open(
     stream: SourceStream, source: Source, block_bytes: int, schema: pa.Schema | None
-) -> pacsv.CSVStreamingReader:
-    return pacsv.open_csv(
-        pa.PythonFile(stream, mode="r"),
-        read_options=pacsv.ReadOptions(block_size=block_bytes),
-        parse_options=pacsv.ParseOptions(
-            delimiter=_DELIMITERS[source.kind], newlines_in_values=True
-        ),
-        convert_options=pacsv.ConvertOptions(column_types=schema),
-    )
+) -> Iterator[pacsv.CSVStreamingReader]:
+    parsing = pacsv.ParseOptions(delimiter=_DELIMITERS[source.kind], newlines_in_values=True)
+    with (
+        arrow_file(stream) as file,
+        pacsv.open_csv(
+            file,
+            read_options=pacsv.ReadOptions(block_size=block_bytes),
+            parse_options=parsing,
+            convert_options=pacsv.ConvertOptions(column_types=schema),
+        ) as reader,
+    ):
+        yield reader
 
 
 def _is_too_long(error: Exception) -> bool:

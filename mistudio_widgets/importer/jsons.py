@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import ijson
@@ -20,7 +21,7 @@ from ijson.utils import sendable_list
 from ..errors import MalformedFileError
 from .schema import SchemaChanged, as_text, check_unique_columns, unify
 from .sources import Source
-from .streams import OnRead, SourceStream
+from .streams import OnRead, SourceStream, arrow_file
 from .text import blank, no_rows
 
 _BLOCK_BYTES: Final = (2 << 20, 8 << 20, 64 << 20)
@@ -137,15 +138,20 @@ def _untimed(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _open(stream: SourceStream, block_bytes: int, schema: pa.Schema | None) -> Any:
-    return pajson.open_json(
-        pa.PythonFile(stream, mode="r"),
-        read_options=pajson.ReadOptions(block_size=block_bytes),
-        parse_options=pajson.ParseOptions(
-            explicit_schema=schema,
-            unexpected_field_behavior="infer" if schema is None else "error",
-        ),
+@contextmanager
+def _open(stream: SourceStream, block_bytes: int, schema: pa.Schema | None) -> Iterator[Any]:
+    parsing = pajson.ParseOptions(
+        explicit_schema=schema, unexpected_field_behavior="infer" if schema is None else "error"
     )
+    with (
+        arrow_file(stream) as file,
+        pajson.open_json(
+            file,
+            read_options=pajson.ReadOptions(block_size=block_bytes),
+            parse_options=parsing,
+        ) as reader,
+    ):
+        yield reader
 
 
 def _fast_batches(

@@ -9,6 +9,7 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pyarrow as pa
@@ -161,6 +162,44 @@ class SourceStream(io.RawIOBase):
             raise
         except (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
             raise _unreadable(self._source, error) from error
+
+
+class _Silent(io.RawIOBase):
+    """A stream whose errors are the end of the file, and are kept."""
+
+    def __init__(self, stream: SourceStream) -> None:
+        self.error: BaseException | None = None
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.error is None:
+            try:
+                return self._stream.read(size)
+            except BaseException as error:  # noqa: BLE001 -- raised by `arrow_file`
+                self.error = error
+        return b""
+
+
+@contextmanager
+def arrow_file(stream: SourceStream) -> Iterator[pa.PythonFile]:
+    """Give a stream to a pyarrow reader, and raise what reading it raised when the block ends.
+
+    An exception must not pass through pyarrow: its threads keep it, with all frames that it
+    passes later. Then one of them destroys the reader in these frames, waits there for itself,
+    and the process can never end.
+    """
+    file = _Silent(stream)
+    try:
+        yield pa.PythonFile(file, mode="r")
+    except Exception as error:
+        if file.error is not None:
+            raise file.error from error
+        raise
+    if file.error is not None:
+        raise file.error
 
 
 def _decompressed(raw: _CountedFile, source: Source) -> Any:
