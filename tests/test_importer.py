@@ -1133,7 +1133,8 @@ def test_memory_does_not_grow_with_the_file(src, into, kind):
     num_rows, mib = measure(path, into)
     path.unlink()
     assert num_rows == 600
-    assert mib < 150
+    # pyarrow reads ahead, further on a busy machine
+    assert mib < 256
 
 
 def test_ten_million_empty_lines_take_little_memory(src, into):
