@@ -22,6 +22,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
 
 from hub_fixtures import client, hf_home, hub, hub_server  # noqa: F401 -- these are fixtures
+from importer_fixtures import fails, into, run, src  # noqa: F401 -- these are fixtures
 
 if TYPE_CHECKING:
     from mistudio_widgets import DatasetManager

@@ -6,13 +6,9 @@ import gzip
 import json
 import lzma
 import os
-import subprocess
-import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -22,6 +18,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from importer_fixtures import Imported, measure, write
 from small_disk import small_disk
 
 from mistudio_widgets.errors import (
@@ -29,12 +26,10 @@ from mistudio_widgets.errors import (
     InvalidRequestError,
     JobCancelled,
     MalformedFileError,
-    MiStudioError,
     StorageError,
     UnsupportedFormatError,
 )
 from mistudio_widgets.importer import (
-    ImportResult,
     check_paths,
     check_table,
     describe_parquet,
@@ -53,77 +48,6 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     ".zst": zstandard.compress,
 }
 ROWS = [{"text": f"sample {i} äöü", "id": i} for i in range(50)]
-
-
-class Imported:
-    """An import's result, with its rows."""
-
-    def __init__(self, result: ImportResult) -> None:
-        self.result = result
-
-    def table(self, split: str = "train") -> pa.Table:
-        return pa.concat_tables(
-            pq.read_table(file.path) for file in self.result.files if file.split == split
-        )
-
-    def texts(self, split: str = "train") -> list[str]:
-        return self.table(split)[self.result.text_column].to_pylist()
-
-
-@pytest.fixture
-def into(tmp_path: Path) -> Path:
-    folder = tmp_path / "into"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def src(tmp_path: Path) -> Path:
-    folder = tmp_path / "src"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def run(into: Path) -> Callable[..., Imported]:
-    def run_import(paths: Any, progress: Progress | None = None, **options: Any) -> Imported:
-        request = ImportRequest(paths=check_paths(paths), **options)
-        result = import_files(
-            request, into, progress=progress or Progress(), check_space=lambda _: None
-        )
-        assert sorted(path.name for path in into.iterdir()) == sorted(
-            file.path.name for file in result.files
-        )
-        for file in result.files:
-            assert pq.read_metadata(file.path).num_rows == file.num_rows
-        return Imported(result)
-
-    return run_import
-
-
-@pytest.fixture
-def fails(into: Path) -> Callable[..., MiStudioError]:
-    """Import, expect an error with a hint, and nothing left behind."""
-
-    def run_import(
-        kind: type[MiStudioError], paths: Any, before: Callable[[], None] | None = None, **options
-    ) -> Any:
-        request = ImportRequest(paths=check_paths(paths), **options)
-        if before:
-            before()
-        with pytest.raises(kind) as caught:
-            import_files(request, into, progress=Progress(), check_space=lambda _: None)
-        assert caught.value.hint
-        assert list(into.iterdir()) == []
-        return caught.value
-
-    return run_import
-
-
-def write(path: Path, data: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return path
 
 
 def as_bytes(kind: str, table: pa.Table) -> bytes:
@@ -261,7 +185,7 @@ def test_json_rows_longer_than_a_block_stay_whole(src, run):
 
 @pytest.mark.parametrize("sample_by", ["line", "paragraph", "document"])
 def test_a_sample_beyond_what_arrow_holds_is_refused(src, fails, monkeypatch, sample_by):
-    monkeypatch.setattr("mistudio_widgets.importer.text._SAMPLE_LIMIT_BYTES", 3 << 20)
+    monkeypatch.setattr("mistudio_widgets.importer.text.SAMPLE_LIMIT_BYTES", 3 << 20)
     path = write(src / "a.txt", "short\n\n" + "x" * (8 << 20))
     error = fails(MalformedFileError, path, sample_by=sample_by)
     assert "2 GiB" in error.message
@@ -602,6 +526,7 @@ def test_found_files_that_are_no_text_are_skipped_and_listed(src, run):
         ("a.jsonl", "{}\n{}\n", None, "no columns"),
         ("a.json", "[{}, {}]", None, "no keys"),
         ("a.json", '[{"text": ' + "[" * 1_000, None, "nested"),
+        ("a.jsonl", '{"text": ' + '{"a": ' * 900 + "1" + "}" * 901, 1, "nested"),
         ("a.jsonl", '{"text": ' + "[" * 100_000 + "\n", 1, "recursion"),
         ("a.jsonl", '{"text": ' + "[" * 3_000 + "]" * 3_000 + "}\n", 1, "recursion"),
     ],
@@ -1078,46 +1003,6 @@ def test_describing_refuses_what_does_not_fit(src):
 
 
 # size
-
-MEASURE = textwrap.dedent("""
-    import pathlib, sys, threading, time
-    import pyarrow.parquet
-    from mistudio_widgets.importer import check_paths, import_files
-    from mistudio_widgets.progress import Progress
-    from mistudio_widgets.records import ImportRequest
-
-    def anonymous():
-        for line in open("/proc/self/status"):
-            if line.startswith("RssAnon"):
-                return int(line.split()[1])
-
-    peak, done = 0, threading.Event()
-
-    def watch():
-        global peak
-        while not done.wait(0.01):
-            peak = max(peak, anonymous())
-
-    idle = anonymous()
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    request = ImportRequest(paths=check_paths(sys.argv[1]))
-    result = import_files(
-        request, pathlib.Path(sys.argv[2]), progress=Progress(), check_space=lambda n: None
-    )
-    done.set()
-    watcher.join()
-    print(sum(file.num_rows for file in result.files), (peak - idle) // 1024)
-""")
-
-
-def measure(path: Path, into: Path) -> tuple[int, int]:
-    """Import in a process of its own; return rows and MiB of anonymous memory over idle."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, path, into], check=True, capture_output=True, text=True
-    )
-    rows, mib = done.stdout.split()
-    return int(rows), int(mib)
 
 
 @pytest.mark.parametrize("kind", ["txt", "jsonl", "csv"])

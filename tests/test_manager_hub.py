@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -174,3 +175,46 @@ def test_a_hub_tokenizer_that_is_not_there_is_told_on_its_row(
     assert manager.get_dataset(record.id).status == "ready"
     with pytest.raises(MiStudioError):
         manager.load_tokens(failed.id, "train")
+
+
+def test_a_webdataset_becomes_a_dataset(manager: DatasetManager, hub: HubServer) -> None:
+    files = {"README.md": b"# Captions\n"}
+    for shard in range(3):
+        captions = [(f"{shard}{n:03}.txt", f"caption {shard} {n}".encode()) for n in range(20)]
+        files[f"data/train-{shard:04}.tar"] = _tar([*captions, (f"{shard}x.jpg", b"\xff\xd8")])
+    files["data/test-0000.tar"] = _tar([("t.json", b'{"caption": "one"}'), ("t.txt", b"two")])
+    hub.add("dataset", "acme/captions", files)
+    record = manager.download("acme/captions").wait(60)
+    assert record.split_info == {"train": 63, "test": 1}
+    assert record.text_column == "txt"
+    assert record.columns == {"__key__": "string", "txt": "string", "caption": "string"}
+    rows = manager.load(record.id, "train")
+    assert rows[1]["txt"] == "caption 0 1"
+    assert rows[62] == {"__key__": "2x", "txt": None, "caption": None}
+    download = record.metadata.download
+    assert download is not None
+    assert download.num_skipped_files == 3
+    assert download.skipped_files == [
+        f"train-{n:04}.tar: 1 .jpg members, not text" for n in range(3)
+    ]
+
+
+def _tar(members: list[tuple[str, bytes]]) -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as archive:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return sink.getvalue()
+
+
+def test_names_that_look_like_globs_are_one_file_each(
+    manager: DatasetManager, hub: HubServer
+) -> None:
+    names = ("data[1].csv", "data1.csv", "x*.csv", "xy.csv", "[z]/q?.csv")
+    files = {f"train/{name}": f"text\n{name}\n".encode() for name in names}
+    hub.add("dataset", "acme/globs", files)
+    record = manager.download("acme/globs").wait(60)
+    texts = manager.load(record.id, "train")["text"]
+    assert sorted(texts) == sorted(names)

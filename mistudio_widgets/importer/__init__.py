@@ -10,6 +10,8 @@ text        text files by line, paragraph or document
 delimited   csv, tsv
 jsons       json, jsonl
 columnar    parquet, arrow
+archives    members of a tar, one after the other
+webdataset  tar: neighbouring members of one key are a sample
 files       `import_files`
 tables      `import_table`, `check_table`
 describe    `describe_parquet`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ import pyarrow as pa
 from .. import records
 from ..errors import InvalidRequestError, MalformedFileError, MiStudioError, shown_path
 from ..progress import Progress
-from . import columnar, delimited, jsons
+from . import columnar, delimited, jsons, webdataset
+from .archives import NotUsable
 from .division import Division
 from .results import ImportedFile, ImportResult
 from .schema import (
@@ -26,7 +28,16 @@ from .schema import (
 )
 from .sources import Source, check_split_name, find_sources, printable
 from .streams import ByteMeter, OnRead
-from .text import TEXT_SCHEMA, NotText, blank, explain_not_text, no_rows, probe, read_text
+from .text import (
+    READABLE,
+    TEXT_SCHEMA,
+    NotText,
+    blank,
+    explain_not_text,
+    no_rows,
+    probe,
+    read_text,
+)
 from .writer import DatasetWriter
 
 _UNFIT: Final = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError)
@@ -47,6 +58,8 @@ class _Import:
     check_space: Callable[[int], None]
     sources: tuple[Source, ...]
     skipped: dict[Path, str] = field(default_factory=dict)
+    # members of archives that are not text, by file and extension
+    left_out: dict[Path, Counter[str]] = field(default_factory=dict)
     schema: pa.Schema = TEXT_SCHEMA
 
     def look(self, num_bytes: int) -> None:
@@ -73,7 +86,8 @@ def import_files(
     """Convert files of any supported format to Parquet.
 
     Files are read in path order, each once per split. Tables keep their own columns; text gives
-    the columns ``text`` and ``path``. Blank lines are no samples when text is read by line.
+    the columns ``text`` and ``path``. Blank lines are no samples when text is read by line. A
+    tar archive is read as a webdataset; one that was only found and holds no text is skipped.
     A type that only later rows need (int, then double or string) is widened by starting over.
 
     Parameters
@@ -114,7 +128,7 @@ def import_files(
         text_column=text_column,
         num_source_files=len(job.kept),
         source_bytes=total,
-        skipped=(*dead_links, *job.skipped.values()),
+        skipped=(*dead_links, *job.skipped.values(), *_left_out(job)),
     )
 
 
@@ -202,18 +216,25 @@ def _batches(job: _Import, source: Source, on_read: OnRead) -> Iterator[pa.Recor
             return columnar.read_batches(
                 source, on_read, spool=job.spool, check_space=job.check_space
             )
+        case "webdataset":
+            # counted anew when the conversion starts over
+            left_out = job.left_out[source.path] = Counter()
+            return webdataset.read_batches(source, job.schema, on_read, left_out)
 
 
 def _look_at_tables(job: _Import, tables: list[Source]) -> None:
     """Find one schema for all tables, and refuse text beside them."""
     readable = [source for source in tables if _has_content(job, source)]
-    if not readable:
+    schemas = [(source, _read_schema(job, source)) for source in readable]
+    known = [(source, schema) for source, schema in schemas if schema is not None]
+    if not known:
         return
-    first = readable[0]
-    schema = first_schema = _read_schema(job, first)
-    for source in readable[1:]:
-        other = _read_schema(job, source)
-        check_same_columns(first_schema, first.shown, other, source.shown)
+    (first, schema), *others = known
+    first_schema = schema
+    for source, other in others:
+        # a field of a webdataset may be missing in any sample, so in any file as well
+        if {first.kind, source.kind} != {"webdataset"}:
+            check_same_columns(first_schema, first.shown, other, source.shown)
         schema = unify(schema, other)
     job.schema = schema
     _refuse_text(job, first)
@@ -225,8 +246,11 @@ def _look_at_tables(job: _Import, tables: list[Source]) -> None:
         )
 
 
-def _read_schema(job: _Import, source: Source) -> pa.Schema:
+def _read_schema(job: _Import, source: Source) -> pa.Schema | None:
+    """Return a table's columns; None for an archive that was found and is skipped."""
     match source.kind:
+        case "webdataset":
+            return _read_archive_schema(job, source)
         case "csv" | "tsv":
             return delimited.read_schema(source, job.look)
         case "json" | "jsonl":
@@ -237,9 +261,19 @@ def _read_schema(job: _Import, source: Source) -> pa.Schema:
             )
 
 
+def _read_archive_schema(job: _Import, source: Source) -> pa.Schema | None:
+    try:
+        return webdataset.read_schema(source, job.look)
+    except NotUsable as found:
+        if source.is_given:
+            raise found.error from found
+        _skip(job, source, found.reason)
+        return None
+
+
 def _has_content(job: _Import, source: Source) -> bool:
     """Skip an empty table that was found, refuse one that was asked for or is no text."""
-    if source.kind in ("parquet", "arrow") and source.size_bytes:
+    if source.kind in ("parquet", "arrow", "webdataset") and source.size_bytes:
         return True
     reason = probe(source, job.look)
     if reason in _BLANK:
@@ -283,6 +317,13 @@ def _skip(job: _Import, source: Source, reason: str) -> None:
     job.skipped[source.path] = f"{source.name}: {reason}"
 
 
+def _left_out(job: _Import) -> Iterator[str]:
+    """Name the fields of archives that are no text, with how many there are."""
+    for source in {source.path: source for source in job.kept}.values():
+        for extension, count in job.left_out.get(source.path, {}).items():
+            yield f"{source.name}: {count} {extension} members, not text"
+
+
 def _check_readable(job: _Import) -> None:
     """Fail when a split's folders and globs held nothing that can be read."""
     kept = {source.split for source in job.kept}
@@ -295,7 +336,7 @@ def _check_readable(job: _Import) -> None:
                 f"{shown} has nothing that can be read as text or as a table "
                 f"({'; '.join(skipped[:3])}{more}).",
                 path=shown,
-                hint="Readable are csv, tsv, json, jsonl, parquet, arrow and UTF-8 text.",
+                hint=f"Readable are {READABLE}.",
             )
 
 

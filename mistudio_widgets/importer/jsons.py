@@ -35,11 +35,16 @@ _FOREIGN: Final = (
     RecursionError,
 )
 _DEPTH_LIMIT: Final = 200
+_TOO_DEEP: Final = f"nested deeper than {_DEPTH_LIMIT} levels"
 _DEPTH_CHANGES: Final = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 # ijson ships no types
 _OBJECT: Final[Any] = ObjectBuilder
 
 Row = dict[str, Any]
+
+
+class NotJson(Exception):  # noqa: N818 -- a signal: the caller knows the place
+    """A value cannot be read."""
 
 
 def read_schema(source: Source, on_read: OnRead) -> pa.Schema:
@@ -189,21 +194,45 @@ def _line_rows(source: Source, stream: SourceStream) -> Iterator[Row]:
         if line.isspace():
             continue
         try:
-            row = json.loads(line)
-            # json takes half of a surrogate pair for a character; no encoding can hold it
-            if b"\\u" in line:
-                json.dumps(row, ensure_ascii=False).encode()
-        except json.JSONDecodeError as error:
-            raise _broken(source, number, f"{error.msg} at character {error.colno}") from error
-        except UnicodeDecodeError as error:
-            raise _broken(source, number, "not UTF-8") from error
-        except UnicodeEncodeError as error:
-            raise _broken(
-                source, number, "half of a surrogate pair (\\ud800 to \\udfff)"
-            ) from error
-        except (ValueError, RecursionError) as error:
+            row = parse(line)
+        except NotJson as error:
             raise _broken(source, number, str(error)) from error
         yield _checked(source, row, number)
+
+
+def parse(data: bytes | bytearray) -> Any:
+    """Read one value; raises `NotJson` with what is wrong and where."""
+    try:
+        # from bytes, json would also take UTF-16, and surrogates
+        value = json.loads(data.decode("utf-8-sig"))
+        # json takes half of a surrogate pair for a character; no encoding can hold it
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise NotJson(f"{error.msg} at {place}character {error.colno}") from error
+    except UnicodeDecodeError as error:
+        raise NotJson("not UTF-8") from error
+    except UnicodeEncodeError as error:
+        raise NotJson("half of a surrogate pair (\\ud800 to \\udfff)") from error
+    except (ValueError, RecursionError) as error:
+        raise NotJson(str(error)) from error
+    if data.count(b"{") + data.count(b"[") > _DEPTH_LIMIT and _is_deep(value):
+        raise NotJson(_TOO_DEEP)
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell whether there are more levels than the libraries after us can follow."""
+    level = [value]
+    for _ in range(_DEPTH_LIMIT + 1):
+        level = [
+            part
+            for outer in level
+            if isinstance(outer, dict | list)
+            for part in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(level)
 
 
 def _value_rows(source: Source, stream: SourceStream, on_read: OnRead) -> Iterator[Row]:
@@ -232,7 +261,7 @@ def _values(source: Source, stream: SourceStream, *, is_array: bool) -> Iterator
         builder.event(event, value)
         depth += change
         if depth > _DEPTH_LIMIT:
-            raise _broken(source, None, f"nested deeper than {_DEPTH_LIMIT} levels")
+            raise _broken(source, None, _TOO_DEEP)
         if depth == base:
             yield builder.value
             builder = _OBJECT()
@@ -288,7 +317,7 @@ def _batch(source: Source, rows: list[Row], schema: pa.Schema | None) -> pa.Reco
         names.update(dict.fromkeys(row))
     wanted = {field.name: field.type for field in schema} if schema else {}
     try:
-        arrays = [_column([row.get(name) for row in rows], wanted.get(name)) for name in names]
+        arrays = [build_column([row.get(name) for row in rows], wanted.get(name)) for name in names]
     except UnicodeEncodeError as error:
         raise _broken(source, None, "half of a surrogate pair in a text") from error
     found = pa.record_batch(arrays, names=list(names)) if arrays else None
@@ -302,7 +331,8 @@ def _batch(source: Source, rows: list[Row], schema: pa.Schema | None) -> pa.Reco
     return found
 
 
-def _column(values: list[Any], wanted: pa.DataType | None) -> pa.Array:
+def build_column(values: list[Any], wanted: pa.DataType | None) -> pa.Array:
+    """Make a column of the wanted type, or of one that holds all values."""
     if wanted is not None and pa.types.is_string(wanted):
         return pa.array([as_text(value) for value in values], pa.string())
     try:

@@ -26,7 +26,8 @@ class ImportResult:
     num_source_files, source_bytes : int
         Files that gave samples, and the bytes of all files as they lie on disk.
     skipped : tuple of str
-        "name: reason" for each file that a folder or a glob found and that is not text.
+        "name: reason" for each file that a folder or a glob found and that is not text, and for
+        each kind of member that was left out of an archive.
     """
 
     files: tuple[ImportedFile, ...]

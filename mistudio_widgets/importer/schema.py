@@ -11,7 +11,9 @@ import pyarrow as pa
 from ..errors import InvalidRequestError, MalformedFileError
 
 BATCH_BYTES: Final = 8 << 20
-_TEXT_NAMES: Final = ("text", "content", "document")
+_TEXT_NAMES: Final = ("text", "content", "document", "txt")
+# the name of a sample in a webdataset
+KEY: Final = "__key__"
 _FEATURES: Final = b"huggingface"
 # batches are far below the 2 GiB from which on the large types are needed
 _SMALL: Final = {
@@ -142,8 +144,8 @@ def find_text_column(
     Parameters
     ----------
     asked : str or None
-        What the user named; None: ``text``, ``content``, ``document``, else the first column
-        of strings.
+        What the user named; None: ``text``, ``content``, ``document``, ``txt``, else the first
+        column of strings other than ``__key__``.
     no_text : callable
         Makes the error for a table without any text, from its columns.
 
@@ -154,9 +156,10 @@ def find_text_column(
     """
     texts = [field.name for field in schema if field.name and is_text(field.type)]
     if asked is None:
-        if not texts:
+        first = next((name for name in texts if name != KEY), None)
+        if first is None:
             raise no_text(described(schema))
-        return next((name for name in _TEXT_NAMES if name in texts), texts[0])
+        return next((name for name in _TEXT_NAMES if name in texts), first)
     if asked in texts:
         return asked
     if asked in schema.names:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from ..errors import InvalidRequestError, MalformedFileError, StorageError, shown_path
 from ..progress import Progress
 
-Kind = Literal["csv", "tsv", "json", "jsonl", "parquet", "arrow", "text", "binary"]
+Kind = Literal["csv", "tsv", "json", "jsonl", "parquet", "arrow", "webdataset", "text", "binary"]
 Compression = Literal["gz", "bz2", "xz", "zst"]
 
 _KINDS: Final[dict[str, Kind]] = {
@@ -26,6 +26,7 @@ _KINDS: Final[dict[str, Kind]] = {
     ".parquet": "parquet",
     ".arrow": "arrow",
     ".feather": "arrow",
+    ".tar": "webdataset",
 }
 _COMPRESSIONS: Final[dict[str, Compression]] = {
     ".gz": "gz",
@@ -33,9 +34,7 @@ _COMPRESSIONS: Final[dict[str, Compression]] = {
     ".xz": "xz",
     ".zst": "zst",
 }
-ARCHIVES: Final = frozenset(
-    {".zip", ".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".whl", ".jar"}
-)
+ARCHIVES: Final = frozenset({".zip", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".whl", ".jar"})
 _BINARIES: Final = frozenset(
     {".pdf", ".docx", ".xlsx", ".odt", ".epub", ".png", ".jpg", ".jpeg", ".gif", ".webp"}
     | {".ico", ".mp3", ".mp4", ".wav", ".pyc", ".so", ".o", ".a", ".dll", ".exe", ".pt", ".bin"}

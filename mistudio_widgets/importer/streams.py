@@ -80,6 +80,8 @@ class _CountedFile(io.RawIOBase):
 class SourceStream(io.RawIOBase):
     """A source file's content as a readable file object, without a byte order mark.
 
+    ``is_text=False`` leaves it in: an archive may start with any bytes.
+
     *Threads:* pyarrow reads it from a thread of its own; one reader at a time.
     *Cancellation:* ``on_read`` is called at least once per MiB and may raise.
 
@@ -91,7 +93,14 @@ class SourceStream(io.RawIOBase):
         How many of them were double quotes, if ``count_quotes``.
     """
 
-    def __init__(self, source: Source, on_read: OnRead, *, count_quotes: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        on_read: OnRead,
+        *,
+        count_quotes: bool = False,
+        is_text: bool = True,
+    ) -> None:
         self.num_bytes = 0
         self.num_quotes = 0
         self._source = source
@@ -107,7 +116,7 @@ class SourceStream(io.RawIOBase):
         except BaseException:
             self._raw.close()
             raise
-        self._head = b"" if head == codecs.BOM_UTF8 else head
+        self._head = b"" if is_text and head == codecs.BOM_UTF8 else head
 
     def readable(self) -> bool:
         """Say that this can be read."""

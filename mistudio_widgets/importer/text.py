@@ -15,8 +15,9 @@ from .streams import OnRead, SourceStream
 
 TEXT_SCHEMA: Final = pa.schema([("text", pa.string()), ("path", pa.string())])
 # an Arrow string array holds 2 GiB
-_SAMPLE_LIMIT_BYTES: Final = 2**31 - 2**20
+SAMPLE_LIMIT_BYTES: Final = 2**31 - 2**20
 _PROBE_BYTES: Final = 64 << 10
+READABLE: Final = "csv, tsv, json, jsonl, parquet, arrow, webdataset (.tar) and UTF-8 text"
 
 Text = bytes | bytearray
 
@@ -69,7 +70,7 @@ class _Chunks:
             yield chunk
 
     def join(self, parts: Sequence[Text]) -> Text:
-        if sum(map(len, parts)) > _SAMPLE_LIMIT_BYTES:
+        if sum(map(len, parts)) > SAMPLE_LIMIT_BYTES:
             raise MalformedFileError(
                 f"{self._source.shown} has a sample of more than 2 GiB.",
                 path=self._source.shown,
@@ -90,7 +91,7 @@ def _all_lines(chunks: _Chunks) -> Iterator[list[Text]]:
             last = rest.pop()
             yield [chunks.join(held), *rest]
             held, held_bytes = [last], len(last)
-        elif held_bytes > _SAMPLE_LIMIT_BYTES:
+        elif held_bytes > SAMPLE_LIMIT_BYTES:
             break
     if held:
         yield [chunks.join(held)]
@@ -121,21 +122,26 @@ def _documents(chunks: _Chunks) -> Iterator[list[Text]]:
     document = bytearray()
     for chunk in chunks:
         document += chunk
-        if len(document) > _SAMPLE_LIMIT_BYTES:
+        if len(document) > SAMPLE_LIMIT_BYTES:
             break
     if document and not document.isspace():
         yield [chunks.join([document])]
 
 
 def _batch(texts: list[Text], name: str) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays(
+        [strings(texts), pa.repeat(pa.scalar(name), len(texts))], schema=TEXT_SCHEMA
+    )
+
+
+def strings(texts: Sequence[Text | None]) -> pa.Array:
+    """Make a column of texts; raises `NotText` when one is not UTF-8."""
+    only = texts[0] if len(texts) == 1 else None
+    column = pa.array(texts, pa.binary()) if only is None else _one(only)
     try:
-        column = _one(texts[0]) if len(texts) == 1 else pa.array(texts, pa.binary())
-        column = column.cast(pa.string())
+        return column.cast(pa.string())
     except pa.ArrowInvalid as error:
         raise NotText from error
-    return pa.RecordBatch.from_arrays(
-        [column, pa.repeat(pa.scalar(name), len(texts))], schema=TEXT_SCHEMA
-    )
 
 
 def _one(text: Text) -> pa.Array:
@@ -207,8 +213,7 @@ def _binary(source: Source, line: int | None) -> UnsupportedFormatError:
         f"{what}.",
         path=source.shown,
         line=line,
-        hint="Readable are csv, tsv, json, jsonl, parquet, arrow and UTF-8 text, "
-        "also as .gz, .bz2, .xz or .zst.",
+        hint=f"Readable are {READABLE}, also as .gz, .bz2, .xz or .zst.",
     )
 
 

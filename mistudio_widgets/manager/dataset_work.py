@@ -180,8 +180,7 @@ class ImportWork(_DatasetWork):
             "started_at": started_at,
             "num_files": result.num_source_files,
             "downloaded_bytes": result.source_bytes,
-            "num_skipped_files": len(result.skipped),
-            "skipped_files": list(result.skipped[:20]),
+            **_skipped(result),
         }
         return self._publish(job, raw, result, {"download": download})
 
@@ -233,7 +232,7 @@ class DownloadWork(_DatasetWork):
         result = self._convert(job, files, raw)
         if self._parts.keep_originals:
             self._keep_originals(job)
-        return self._publish(job, raw, result, facts)
+        return self._publish(job, raw, result, {"download": {**download, **_skipped(result)}})
 
     def pause(self, job: Job) -> None:
         """Keep what was fetched, and a row that waits."""
@@ -318,6 +317,13 @@ def restart(
     writer.update_dataset(
         dataset_id, status=status, progress=progress, error_code=None, error_message=None, hint=None
     )
+
+
+def _skipped(result: importer.ImportResult) -> dict[str, Any]:
+    return {
+        "num_skipped_files": len(result.skipped),
+        "skipped_files": list(result.skipped[:20]),
+    }
 
 
 def _data_files(

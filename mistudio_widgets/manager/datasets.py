@@ -263,8 +263,9 @@ class DatasetMethods(Core):
     ) -> Job:
         """Import files of this machine as a dataset, in the background.
 
-        csv, tsv, json, jsonl, parquet, arrow, txt and any other UTF-8 text, plain or .gz, .bz2,
-        .xz, .zst. Text files become the columns ``text`` and ``path``; tables keep theirs.
+        csv, tsv, json, jsonl, parquet, arrow, webdataset (.tar), txt and any other UTF-8 text,
+        plain or .gz, .bz2, .xz, .zst. Text files become the columns ``text`` and ``path``; tables
+        keep theirs.
 
         Parameters
         ----------
@@ -282,7 +283,7 @@ class DatasetMethods(Core):
         sample_by : "line", "paragraph" or "document", optional
             What one sample of a text file is. Default: line for ``.txt``, else document.
         text_column : str, optional
-            Default: ``text``, ``content``, ``document``, then the first string column.
+            Default: ``text``, ``content``, ``document``, ``txt``, then the first string column.
         tokenize : TokenizationSettings, optional
             Tokenize as soon as the data are ready, as a job of its own.
 

@@ -60,7 +60,8 @@ class DownloadMetadata(Record):
     """Where a dataset came from: a hub repository or files on this machine.
 
     ``skipped_files`` names the first 20 of the files that a folder or glob led to and that
-    are not UTF-8 text; ``num_skipped_files`` counts all.
+    are not UTF-8 text, and of the kinds of members that were left out of a webdataset;
+    ``num_skipped_files`` counts all.
     """
 
     repo_id: str | None = None
