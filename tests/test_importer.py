@@ -6,6 +6,8 @@ import gzip
 import json
 import lzma
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -69,6 +69,50 @@ def test_a_manifest_proves_that_an_import_was_done(
         assert states[job_id] == "succeeded"
 
 
+def test_what_a_published_download_left_is_removed(
+    manager: DatasetManager, dataset: DatasetRecord
+) -> None:
+    _status(manager, dataset.id, "error", "downloading")
+    _orphan_job(manager, dataset.id, kind="download")
+    folder = manager.data_dir / "datasets" / dataset.id
+    (file,) = (folder / "raw").iterdir()
+    (folder / "partial").mkdir()
+    (folder / "partial" / "0123").hardlink_to(file)
+    with DatasetManager(manager.data_dir) as next_one:
+        assert next_one.get_dataset(dataset.id).status == "ready"
+        assert {path.name for path in folder.iterdir()} == {"raw", "manifest.json"}
+        assert len(next_one.load(dataset.id, "train")) == 2
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+def test_what_an_unfinished_download_fetched_stays(
+    manager: DatasetManager, dataset: DatasetRecord, state: str
+) -> None:
+    _status(manager, dataset.id, "error", "downloading")
+    job_id = _orphan_job(manager, dataset.id, kind="download", state=state, progress=30.0)
+    folder = manager.data_dir / "datasets" / dataset.id
+    (folder / "manifest.json").unlink()
+    (folder / "partial").mkdir()
+    (folder / "partial" / "0123.part").write_bytes(b"abc")
+    with DatasetManager(manager.data_dir) as next_one:
+        assert (folder / "partial" / "0123.part").read_bytes() == b"abc"
+        record = next_one.get_dataset(dataset.id)
+        assert record.status == ("downloading" if state == "paused" else "error")
+        assert [job.id for job in next_one.jobs()] == ([job_id] if state == "paused" else [])
+
+
+def test_an_interrupted_verification_harms_nothing(
+    manager: DatasetManager, dataset: DatasetRecord
+) -> None:
+    job_id = _orphan_job(manager, dataset.id, kind="verify")
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        assert reader.get_dataset(dataset.id).status == "ready"
+    with DatasetManager(manager.data_dir) as next_one:
+        assert next_one.get_dataset(dataset.id).status == "ready"
+        states = {job.id: job.state for job in next_one.jobs(active=False)}
+        assert states[job_id] == "failed"
+
+
 def test_a_manifest_whose_file_is_cut_proves_nothing(
     manager: DatasetManager, dataset: DatasetRecord
 ) -> None:

@@ -222,12 +222,12 @@ class DownloadWork(_DatasetWork):
             "num_files": len(found.plan.files),
             "downloaded_bytes": found.plan.download_bytes,
         }
-        facts = {"download": download}
         files = {split: [file.path for file in group] for split, group in fetched.items()}
         if all(file.format == "parquet" for file in found.files):
             hashes = {file.path: file.sha256 for group in fetched.values() for file in group}
             raw = storage.fetch_dir(job.dataset_id) / "files"
-            return self._publish(job, raw, importer.describe_parquet(files, None), facts, hashes)
+            described = importer.describe_parquet(files, None)
+            return self._publish(job, raw, described, {"download": download}, hashes)
         raw = self._stage(job) / "raw"
         result = self._convert(job, files, raw)
         if self._parts.keep_originals:

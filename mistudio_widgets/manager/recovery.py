@@ -33,7 +33,7 @@ def recover(parts: Parts) -> int:
         for row in dead:
             _record_end(parts, writer, row)
     for row in dead:
-        _discard_shards(parts, row)
+        _discard_leftovers(parts, row)
     _sweep_unfinished(parts)
     settle_deletions(parts)
     _sweep_owners(parts)
@@ -122,13 +122,16 @@ def find_receipt(parts: Parts, dataset_id: str, tokenization_id: str) -> Receipt
     return receipt if is_whole else None
 
 
-def _discard_shards(parts: Parts, row: JobRow) -> None:
+def _discard_leftovers(parts: Parts, row: JobRow) -> None:
     """Remove what a process did not get to remove after it had published."""
     dataset_id, tokenization_id = row.snapshot.dataset_id, row.snapshot.tokenization_id
-    if tokenization_id is None or find_receipt(parts, dataset_id, tokenization_id) is None:
-        return
-    partial = parts.storage.partial_dir(dataset_id, tokenization_id)
-    if partial.exists():
+    if tokenization_id is not None:
+        partial = parts.storage.partial_dir(dataset_id, tokenization_id)
+        is_published = find_receipt(parts, dataset_id, tokenization_id) is not None
+    else:
+        partial = parts.storage.fetch_dir(dataset_id)
+        is_published = find_manifest(parts, dataset_id) is not None
+    if is_published and partial.exists():
         with suppress(MiStudioError):
             remove_tree(partial)
 
