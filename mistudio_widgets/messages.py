@@ -43,6 +43,7 @@ MAX_REPLY_BYTES: Final = 8_000_000
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 ShortText = Annotated[str, StringConstraints(max_length=500)]
+SplitNames = ShortText | Annotated[list[ShortText], Field(min_length=1, max_length=100)]
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 HfToken = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
@@ -75,7 +76,7 @@ class PlanDownload(_Request):
     kind: Literal["plan_download"]
     repo_id: ShortText
     config: ShortText | None = None
-    split: ShortText | None = None
+    split: SplitNames | None = None
     revision: ShortText | None = None
     hf_token: HfToken | None = Field(default=None, repr=False)
 
@@ -86,7 +87,7 @@ class Download(_Request):
     kind: Literal["download"]
     repo_id: ShortText
     config: ShortText | None = None
-    split: ShortText | None = None
+    split: SplitNames | None = None
     revision: ShortText | None = None
     hf_token: HfToken | None = Field(default=None, repr=False)
     name: ShortText | None = None
@@ -202,6 +203,7 @@ class TokenizationChip(Record):
 
     tokenization_id: TokenizationId
     tokenizer_name: str
+    settings: TokenizationSettings
     status: TokenizationStatus
     error_message: str | None
     hint: str | None

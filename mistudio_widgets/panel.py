@@ -50,6 +50,7 @@ PUBLISH_EVERY_S: Final = 0.05
 _STORAGE_EVERY_S: Final = 5.0
 _SHOWN_DATASETS: Final = 50
 _THREADS: Final = 4
+_HUB_THREADS: Final = 2
 _BUNDLE: Final = Path(__file__).parent / "static" / "widget.js"
 
 _log = logging.getLogger(__name__)
@@ -192,7 +193,7 @@ class DatasetsPanel(anywidget.AnyWidget):
         service = self._serve()
         if request.kind == "ping":
             self.send(success(request.request_id, Pong(version=__version__)))
-        elif service is None or not service.submit(lambda: self._answer(request)):
+        elif service is None or not service.submit(request.kind, lambda: self._answer(request)):
             closed = MiStudioError("The panel is closed.", hint="Run its cell again.")
             self.send(failure(request.request_id, closed))
 
@@ -271,6 +272,8 @@ class _Service:
         self._changed.set()
         self._stop = threading.Event()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mistudio-panel")
+        # a hub that does not answer must not keep Pause and Cancel waiting
+        self._hub_threads = ThreadPoolExecutor(_HUB_THREADS, thread_name_prefix="mistudio-hub")
         self._ends = [manager.watch(self.wake), manager.subscribe(tell)]
         threading.Thread(target=self._run, name="mistudio-publish", daemon=True).start()
 
@@ -278,10 +281,11 @@ class _Service:
         """Publish soon."""
         self._changed.set()
 
-    def submit(self, work: Callable[[], None]) -> bool:
+    def submit(self, kind: str, work: Callable[[], None]) -> bool:
         """Do ``work`` in a thread; returns whether there still are threads."""
+        threads = self._hub_threads if kind == "plan_download" else self._threads
         try:
-            self._threads.submit(work)
+            threads.submit(work)
         except RuntimeError:
             return False
         return True
@@ -292,7 +296,8 @@ class _Service:
         self._changed.set()
         for end in self._ends:
             end()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._hub_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:
         while True:
@@ -386,6 +391,7 @@ def _card(record: DatasetRecord, tokenizations: list[TokenizationRecord]) -> Dat
         TokenizationChip(
             tokenization_id=item.id,
             tokenizer_name=item.tokenizer_name,
+            settings=item.settings,
             status=item.status,
             error_message=item.error_message,
             hint=item.hint,

@@ -367,11 +367,17 @@ def test_a_damaged_tokenization_is_named_and_made_again(
     made = manager.tokenize(downloaded.id, settings).wait(120)
     folder = manager.data_dir / "datasets" / downloaded.id / "tokenized" / made.id
     content = (folder / "train.pt").read_bytes()
+    events: list[Event] = []
+    manager.subscribe(events.append)
     _damage(folder / "train.pt", "flip")
     report = manager.verify(downloaded.id).wait(60)
     assert report.damaged == (f"tokenized/{made.id}/train.pt",)
     assert manager.get_dataset(downloaded.id).status == "ready"
     assert manager.get_tokenization(made.id).error_code == "corrupt_file"
+    told = next(event for event in events if event.event == "error")
+    assert (told.kind, told.status) == ("verify", "ready")
+    assert "train.pt" in told.error_message
+    assert not [event for event in events if event.event == "completed"]
     assert manager.tokenize(downloaded.id, settings).wait(120).status == "ready"
     assert (folder / "train.pt").read_bytes() == content
 

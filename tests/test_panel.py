@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_server import HubServer
 
 from mistudio_widgets import DatasetManager, DatasetsPanel, TokenizationSettings
 from mistudio_widgets.messages import DatasetCard, PanelState, Results
@@ -129,6 +130,21 @@ def test_a_job_is_cancelled_over_the_wire(wire: Wire, tmp_path: Path) -> None:
     assert wire.ask("cancel", job_id="job_" + "0" * 32)["error"]["code"] == "not_found"
 
 
+def test_a_hub_that_does_not_answer_keeps_nothing_else_waiting(wire: Wire, hub: HubServer) -> None:
+    answer = threading.Event()
+    hub.add_fault("notes", times=100, gate=answer)
+    try:
+        for number in range(8):
+            plan = {"kind": "plan_download", "repo_id": "acme/notes"}
+            wire.post({**plan, "request_id": f"plan-{number}"})
+        assert wire.ask("storage")["ok"]
+        assert not [message for message in wire.sent if "plan" in str(message.get("request_id"))]
+    finally:
+        answer.set()
+    for number in range(8):
+        wire.wait_for(lambda m, number=number: m.get("request_id") == f"plan-{number}")
+
+
 def test_a_failed_download_is_told_by_an_event(wire: Wire) -> None:
     reply = wire.ask("download", repo_id="nobody/nothing")
     assert reply["result"]["dataset"]["status"] in ("downloading", "error")
@@ -192,7 +208,9 @@ def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_fi
                 ("plan_download", {"repo_id": "a/b"}),
                 ("import_files", {"paths": [str(text_file)]}),
                 ("retry", {"dataset_id": record.id}),
+                ("pause", {"job_id": "job_" + "0" * 32}),
                 ("cancel", {"job_id": "job_" + "0" * 32}),
+                ("verify", {"dataset_id": record.id}),
                 ("delete_dataset", {"dataset_id": record.id}),
                 ("tokenize", {"dataset_id": record.id, "settings": {"tokenizer": "x"}}),
                 ("delete_tokenization", {"tokenization_id": "tok_" + "0" * 16}),
@@ -203,6 +221,43 @@ def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_fi
             assert wire.ask("ping")["ok"]
         finally:
             panel.close()
+
+
+def test_a_read_only_panel_names_tokenizations_without_paths(
+    manager: DatasetManager, text_file: Path, tokenizer_path: Path
+) -> None:
+    record = manager.import_files(text_file).wait(60)
+    manager.tokenize(record.id, {"tokenizer": str(tokenizer_path), "max_length": 8}).wait(60)
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        panel = DatasetsPanel(reader)
+        (chip,) = panel.datasets[0]["tokenizations"]
+        assert (chip["settings"]["mode"], chip["settings"]["max_length"]) == ("packed", 8)
+        assert str(tokenizer_path.parent) not in str(panel.get_state())
+        panel.close()
+
+
+def test_a_paused_download_is_shown_as_such_and_to_readers_too(
+    wire: Wire, manager: DatasetManager, hub: HubServer
+) -> None:
+    hub.add("dataset", "acme/long", {"train.txt": b"a line\n" * 200_000})
+    hub.throttle = 200_000
+    job_id = wire.ask("download", repo_id="acme/long")["result"]["job"]["id"]
+    _until(wire.panel, lambda: any(job["done"] > 0 for job in wire.panel.jobs))
+    assert wire.ask("pause", job_id=job_id)["ok"]
+    _until(wire.panel, lambda: [job["state"] for job in wire.panel.jobs] == ["paused"])
+    assert [card["status"] for card in wire.panel.datasets] == ["downloading"]
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        panel = DatasetsPanel(reader)
+        (job,) = panel.jobs
+        assert (job["id"], job["state"]) == (job_id, "paused")
+        panel.close()
+    wire.ask("cancel", job_id=job_id)
+    _until(wire.panel, lambda: wire.panel.datasets == [])
+
+
+def test_several_splits_may_be_asked_for(wire: Wire, hub: HubServer) -> None:
+    given = {"repo_id": "acme/stories", "config": "en", "split": ["test", "train"]}
+    assert wire.ask("plan_download", **given)["result"]["splits"] == ["test", "train"]
 
 
 def test_auto_tokenize_follows_what_the_panel_imports(

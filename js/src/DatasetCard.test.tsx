@@ -5,17 +5,17 @@ import { DatasetCard, type DatasetCardProps } from "./DatasetCard";
 import type { DatasetCard as Card, JobSnapshot } from "./protocol.gen";
 import { RequestError } from "./requests";
 import { deferred } from "./testing/deferred";
-import { aCard, aChip, aJob, aTokenization } from "./testing/wire";
+import { aCard, aChip, aJob } from "./testing/wire";
 
 function show(dataset: Card, change: Partial<DatasetCardProps> = {}) {
   const props: DatasetCardProps = {
     dataset,
     job: null,
-    records: new Map(),
     readOnly: false,
     disabled: false,
     onOpen: vi.fn(),
     onDelete: vi.fn(),
+    onPause: vi.fn(async () => aJob()),
     onCancel: vi.fn(async () => aJob({ state: "cancelling" })),
     onRetry: vi.fn(async () => undefined),
     ...change,
@@ -91,7 +91,7 @@ it("explains an error, and what would work", async () => {
 });
 
 it("shows a failed tokenization beside those that are ready", () => {
-  const chip = { tokenization_id: "tok_1", error_message: null, hint: null };
+  const chip = aChip({ tokenization_id: "tok_1" });
   const { container } = show(
     aCard({
       tokenizations: [
@@ -168,6 +168,90 @@ it("cancels the job once, and says so until it is over", async () => {
   expect(screen.getByRole("button", { name: "Cancelling…" })).toBeTruthy();
 });
 
+const aDownload = (change: Partial<JobSnapshot> = {}) =>
+  aJob({ kind: "download", tokenization_id: null, unit: "bytes", phase: "downloading", ...change });
+
+it.each(["running", "queued"] as const)("pauses a download that is %s", async (state) => {
+  const dataset = aCard({ status: "downloading" });
+  const { props, part, rerender } = show(dataset, { job: aDownload({ state }) });
+  await userEvent.click(screen.getByRole("button", { name: "Pause download" }));
+  expect(props.onPause).toHaveBeenCalledExactlyOnceWith(aJob().id);
+  expect(screen.getByRole<HTMLButtonElement>("button", { name: "Pausing…" }).disabled).toBe(true);
+  const cancel = screen.getByRole<HTMLButtonElement>("button", { name: "Cancel download" });
+  expect(cancel.disabled).toBe(false);
+  rerender(<DatasetCard {...props} job={aDownload({ state: "paused", per_s: null })} />);
+  expect(part("badge.downloading")?.textContent).toBe("Paused");
+  expect(part("card.statusicon.downloading")?.getAttribute("class")).not.toContain("animate");
+  expect(part("progress.fill")?.className).not.toContain("gradient");
+  expect(part("progress.caption")?.textContent).toMatch(/^45\.2% • Paused • /);
+  expect(screen.queryByRole("button", { name: /Paus/ })).toBeNull();
+});
+
+it("resumes or cancels a download that is paused", async () => {
+  const dataset = aCard({ status: "downloading" });
+  const { props, rerender } = show(dataset, { job: aDownload({ state: "paused" }) });
+  await userEvent.click(screen.getByRole("button", { name: "Resume download" }));
+  expect(props.onRetry).toHaveBeenCalledExactlyOnceWith(dataset.id);
+  expect(screen.getByRole<HTMLButtonElement>("button", { name: "Resuming…" }).disabled).toBe(true);
+  rerender(<DatasetCard {...props} job={aDownload({ state: "queued" })} />);
+  expect(screen.getByRole<HTMLButtonElement>("button", { name: /^Pause/ }).disabled).toBe(false);
+  rerender(<DatasetCard {...props} job={aDownload({ state: "paused" })} />);
+  await userEvent.click(screen.getByRole("button", { name: "Cancel download" }));
+  expect(props.onCancel).toHaveBeenCalledExactlyOnceWith(aJob().id);
+  expect(screen.getByRole<HTMLButtonElement>("button", { name: "Cancelling…" }).disabled).toBe(
+    true,
+  );
+});
+
+it("offers to pause again when that was refused", async () => {
+  const refusal = { code: "not_found", message: "Not mine.", hint: null, field: null };
+  show(aCard({ status: "downloading" }), {
+    job: aDownload(),
+    onPause: () => Promise.reject(new RequestError(refusal)),
+  });
+  await userEvent.click(screen.getByRole("button", { name: "Pause download" }));
+  expect(await screen.findByText("Not mine.")).toBeTruthy();
+  const pause = screen.getByRole<HTMLButtonElement>("button", { name: "Pause download" });
+  expect(pause.disabled).toBe(false);
+});
+
+it("pauses nothing but downloads", () => {
+  show(aCard({ status: "processing" }), { job: aJob({ kind: "import" }) });
+  expect(screen.getByRole("button", { name: "Cancel import" })).toBeTruthy();
+  expect(screen.queryByRole("button", { name: /Pause/ })).toBeNull();
+});
+
+it("shows how far a verification is, and cancels it", async () => {
+  const job = aJob({ kind: "verify", phase: "verifying", unit: "bytes" });
+  const { props, part } = show(aCard(), { job });
+  expect(part("badge.ready")?.textContent).toBe("Ready");
+  expect(part("progress.caption")?.textContent).toContain("45.2% • Verifying • ");
+  expect(screen.queryByRole("button", { name: "Delete dataset" })).toBeNull();
+  await userEvent.click(screen.getByRole("button", { name: "Cancel verification" }));
+  expect(props.onCancel).toHaveBeenCalledExactlyOnceWith(job.id);
+});
+
+it("only says that a download is paused when the kernel is read-only", () => {
+  const job = aDownload({ state: "paused" });
+  const { part } = show(aCard({ status: "downloading" }), { job, readOnly: true });
+  expect(part("badge.downloading")?.textContent).toBe("Paused");
+  expect(within(part("card.status") as HTMLElement).queryAllByRole("button")).toEqual([]);
+});
+
+it("links the addresses in a hint, and does not open when one is pressed", async () => {
+  const hint = "Ask on https://hub.example/datasets/a/b, then see http://t.example/x.";
+  const { props } = show(aCard({ status: "error", error_message: "Gated.", hint }));
+  const links = screen.getAllByRole("link");
+  expect(links.map((link) => link.getAttribute("href"))).toEqual([
+    "https://hub.example/datasets/a/b",
+    "http://t.example/x",
+  ]);
+  expect(links[0]?.parentElement?.textContent).toBe(hint);
+  links[0]?.addEventListener("click", (event) => event.preventDefault());
+  await userEvent.click(links[0] as Element);
+  expect(props.onOpen).not.toHaveBeenCalled();
+});
+
 it("says on the card why a request was refused", async () => {
   const refusal = { code: "in_use", message: "Busy.", hint: "Wait.", field: null };
   show(aCard({ status: "error" }), { onRetry: () => Promise.reject(new RequestError(refusal)) });
@@ -190,21 +274,16 @@ it("disables its buttons while the kernel does not answer", () => {
 });
 
 it("tells tokenizations of one tokenizer apart by their settings", () => {
-  const { settings } = aTokenization();
-  const twin = (id: string, change: Partial<typeof settings>) =>
-    aTokenization({ id, settings: { ...settings, ...change } });
-  const records = [
+  const { settings } = aChip();
+  const twin = (tokenization_id: string, change: Partial<typeof settings>) =>
+    aChip({ tokenization_id, settings: { ...settings, ...change } });
+  const tokenizations = [
     twin("tok_1", { max_length: 512 }),
     twin("tok_2", { max_length: 512, shuffle_seed: 3 }),
     twin("tok_3", { mode: "per_sample", max_length: 128 }),
-  ];
-  const tokenizations = [
-    ...records.map(({ id }) => aChip({ tokenization_id: id })),
     aChip({ tokenization_id: "tok_4", tokenizer_name: "other" }),
   ];
-  const { container } = show(aCard({ tokenizations }), {
-    records: new Map(records.map((record) => [record.id, record])),
-  });
+  const { container } = show(aCard({ tokenizations }));
   const chips = [...container.querySelectorAll('[data-part~="chip.tokenized"]')];
   expect(chips.map((chip) => chip.textContent)).toEqual([
     "gpt2• packed 512 • shuffled with 7",
@@ -230,6 +309,11 @@ it("says how long it takes once that was measured for a while", () => {
   expect(caption()).not.toContain("left");
   wait(0.1);
   expect(caption()).toContain("39m 0s left");
+  rerender(<DatasetCard {...props} job={running({ phase: "packing" })} />);
+  expect(caption()).not.toContain("left");
+  wait(2);
+  expect(caption()).toContain("left");
+  rerender(<DatasetCard {...props} job={running({ phase: "packing", state: "paused" })} />);
   rerender(<DatasetCard {...props} job={running({ phase: "packing" })} />);
   expect(caption()).not.toContain("left");
   vi.useRealTimers();

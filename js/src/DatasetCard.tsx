@@ -1,40 +1,21 @@
 /** One dataset in the list. */
 
-import {
-  Activity,
-  CircleCheckBig,
-  Database,
-  Info,
-  Loader,
-  RotateCw,
-  Trash2,
-  X,
-} from "lucide-react";
+import { Activity, CircleCheckBig, CirclePause, Database, Info, Loader } from "lucide-react";
 import { memo } from "react";
+import { CardActions, type CardActionsProps, isActive } from "./CardActions";
 import { formatBytes, formatCount, formatSource, plural } from "./format";
 import { JobProgress } from "./JobProgress";
 import type { DatasetCard as Card, JobSnapshot, TokenizationChip } from "./protocol.gen";
 import { describeDifference, readyChips } from "./tokenizations";
-import { Badge, classes, ErrorBox, IconButton, lookOf } from "./ui";
-import type { Records } from "./useRecords";
+import { Badge, classes, ErrorBox, lookOf } from "./ui";
 import { useRequest } from "./useRequest";
 
 const MAX_CHIPS = 4;
 
-export interface DatasetCardProps {
-  dataset: Card;
-  /** The job that works on this dataset now. */
-  job: JobSnapshot | null;
-  /** Tokenizations by id, as far as they are needed to tell them apart. */
-  records: Records;
+export interface DatasetCardProps extends Omit<CardActionsProps, "request"> {
   /** Whether the kernel would refuse every change. */
   readOnly: boolean;
-  /** Whether nothing can be asked of the kernel. */
-  disabled: boolean;
   onOpen: (dataset_id: string) => void;
-  onDelete: (dataset_id: string) => void;
-  onCancel: (job_id: string) => Promise<unknown>;
-  onRetry: (dataset_id: string) => Promise<unknown>;
 }
 
 export const DatasetCard = memo(function DatasetCard(props: DatasetCardProps) {
@@ -63,8 +44,10 @@ export const DatasetCard = memo(function DatasetCard(props: DatasetCardProps) {
         <div data-part="card.body" className="@container min-w-0 flex-1">
           <CardTop {...props} opens={opens} request={request} />
           <Facts dataset={dataset} />
-          <Chips tokenizations={readyChips(dataset)} records={props.records} />
-          {isActive(status) && <CardProgress dataset={dataset} job={job} />}
+          <Chips tokenizations={readyChips(dataset)} />
+          {(isActive(status) || job?.kind === "verify") && (
+            <CardProgress dataset={dataset} job={job} />
+          )}
           <Errors dataset={dataset} />
           {request.failed && <ErrorBox {...request.failed} className="mt-3" />}
         </div>
@@ -73,17 +56,14 @@ export const DatasetCard = memo(function DatasetCard(props: DatasetCardProps) {
   );
 });
 
-function isActive(status: string): boolean {
-  return status === "downloading" || status === "processing" || status === "tokenizing";
-}
-
 interface CardTopProps extends DatasetCardProps {
   opens: boolean;
   request: ReturnType<typeof useRequest>;
 }
 
 function CardTop({ dataset, opens, ...rest }: CardTopProps) {
-  const { name, source, repo_id, status } = dataset;
+  const { name, source, repo_id } = dataset;
+  const status = rest.job?.state === "paused" ? "paused" : dataset.status;
   return (
     <div
       data-part="card.top"
@@ -120,7 +100,7 @@ function CardTop({ dataset, opens, ...rest }: CardTopProps) {
       <div data-part="card.status" className="flex flex-shrink-0 items-center gap-2">
         <StatusIcon status={status} />
         <Badge status={status} />
-        {!rest.readOnly && <Actions dataset={dataset} {...rest} />}
+        {!rest.readOnly && <CardActions dataset={dataset} {...rest} />}
       </div>
     </div>
   );
@@ -135,61 +115,17 @@ const STATUS_ICONS = {
 
 function StatusIcon({ status }: { status: string }) {
   const look = lookOf(status);
-  const Icon = STATUS_ICONS[look as keyof typeof STATUS_ICONS] ?? Database;
+  const isPaused = status === "paused";
+  const Icon = isPaused
+    ? CirclePause
+    : (STATUS_ICONS[look as keyof typeof STATUS_ICONS] ?? Database);
   return (
     <Icon
       data-part={`card.statusicon.${look}`}
       size={20}
-      className={classes("text-slate-400", look === "downloading" && "animate-spin")}
+      className={classes("text-slate-400", look === "downloading" && !isPaused && "animate-spin")}
       aria-hidden="true"
     />
-  );
-}
-
-const CANCEL_LABELS = {
-  download: "Cancel download",
-  import: "Cancel import",
-  tokenize: "Cancel tokenization",
-} as const;
-
-type ActionsProps = Omit<CardTopProps, "opens">;
-
-function Actions({ dataset, job, disabled, request, ...on }: ActionsProps) {
-  const { pending, run } = request;
-  if (isActive(dataset.status)) {
-    if (job === null) return null;
-    const cancelling = pending || job.state === "cancelling";
-    return (
-      <IconButton
-        part="card.cancel"
-        label={cancelling ? "Cancelling…" : CANCEL_LABELS[job.kind]}
-        icon={<X size={16} aria-hidden="true" />}
-        disabled={disabled || cancelling}
-        danger
-        onPress={() => run(() => on.onCancel(job.id))}
-      />
-    );
-  }
-  return (
-    <span className="flex">
-      {dataset.status === "error" && (
-        <IconButton
-          part="card.retry"
-          label="Retry"
-          icon={<RotateCw size={16} aria-hidden="true" />}
-          disabled={disabled || pending}
-          onPress={() => run(() => on.onRetry(dataset.id))}
-        />
-      )}
-      <IconButton
-        part="card.delete"
-        label="Delete dataset"
-        icon={<Trash2 size={16} aria-hidden="true" />}
-        disabled={disabled || pending}
-        danger
-        onPress={() => on.onDelete(dataset.id)}
-      />
-    </span>
   );
 }
 
@@ -216,20 +152,16 @@ function Facts({ dataset }: { dataset: Card }) {
   );
 }
 
-interface ChipsProps {
-  tokenizations: readonly TokenizationChip[];
-  records: Records;
-}
-
-function Chips({ tokenizations, records }: ChipsProps) {
+function Chips({ tokenizations }: { tokenizations: readonly TokenizationChip[] }) {
   if (tokenizations.length === 0) return null;
   const hidden = tokenizations.length - MAX_CHIPS;
-  const detailOf = ({ tokenization_id, tokenizer_name }: TokenizationChip) => {
-    const own = records.get(tokenization_id)?.settings;
+  const detailOf = ({ tokenizer_name, settings }: TokenizationChip) => {
     const twins = tokenizations.filter((other) => other.tokenizer_name === tokenizer_name);
-    if (own === undefined || twins.length === 1) return null;
-    const known = twins.flatMap((twin) => records.get(twin.tokenization_id)?.settings ?? []);
-    return describeDifference(own, known);
+    if (twins.length === 1) return null;
+    return describeDifference(
+      settings,
+      twins.map((twin) => twin.settings),
+    );
   };
   return (
     <div className="flex flex-wrap gap-x-2">

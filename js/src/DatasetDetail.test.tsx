@@ -2,7 +2,7 @@ import { render, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it, vi } from "vitest";
 import { DatasetDetail, type DatasetDetailProps } from "./DatasetDetail";
-import type { TokenizationRecord } from "./protocol.gen";
+import type { JobSnapshot, TokenizationChip, TokenizationRecord } from "./protocol.gen";
 import { RequestError } from "./requests";
 import { aCard, aChip, aJob, aTokenization, goldenRecord } from "./testing/wire";
 
@@ -170,46 +170,39 @@ describe("DatasetDetail", () => {
   });
 
   it("suggests the tokenizers of other datasets by name, and fills in what loads them", async () => {
+    const settings = { ...aChip().settings, tokenizer: "/data/quickstart/tokenizer.json" };
     const other = aCard({
       id: "ds_other",
-      tokenizations: [aChip({ tokenization_id: "tok_o", tokenizer_name: "quickstart" })],
+      tokenizations: [aChip({ tokenizer_name: "quickstart", settings })],
     });
-    const settings = { ...aTokenization().settings, tokenizer: "/data/quickstart/tokenizer.json" };
-    const theirs = aTokenization({ id: "tok_o", tokenizer_name: "quickstart", settings });
-    const send = vi.fn(async (kind: string, params: { dataset_id: string }) => {
-      if (kind === "get_dataset") return goldenRecord();
-      return params.dataset_id === other.id ? [theirs] : [aTokenization()];
-    });
-    show({ send: send as never, datasets: [aCard(), other, aCard({ ...other, id: "ds_third" })] });
+    const { asked } = show({ datasets: [aCard(), other, aCard({ ...other, id: "ds_third" })] });
     await openTokenization();
-    const input = await screen.findByLabelText<HTMLInputElement>("Tokenizer");
-    const options = () =>
-      [...(input.list?.options ?? [])].map((option) => [
-        option.value,
-        option.getAttribute("label"),
-      ]);
-    await vi.waitFor(() => expect(options()).toHaveLength(6));
-    expect(options().slice(0, 2)).toEqual([
+    const input = screen.getByLabelText<HTMLInputElement>("Tokenizer");
+    const options = [...(input.list?.options ?? [])].map((option) => [
+      option.value,
+      option.getAttribute("label"),
+    ]);
+    expect(options).toHaveLength(6);
+    expect(options.slice(0, 2)).toEqual([
       ["gpt2", null],
       ["/data/quickstart/tokenizer.json", "quickstart"],
     ]);
-    expect(options().filter(([value]) => value === "gpt2")).toHaveLength(1);
-    expect(send.mock.calls.filter(([, { dataset_id }]) => dataset_id === "ds_third")).toEqual([]);
+    expect(options.filter(([value]) => value === "gpt2")).toHaveLength(1);
+    expect(asked("list_tokenizations")).toHaveLength(1);
   });
 
   it("starts with the tokenizer that worked last, by the path or id that loads it", async () => {
     const path = "/data/quickstart/tokenizer.json";
-    const used = (status: TokenizationRecord["status"], tokenizer: string) =>
-      aTokenization({
-        id: `tok_${tokenizer}`,
-        status,
-        tokenizer_name: "quickstart",
-        settings: { ...aTokenization().settings, tokenizer },
-      });
-    show({}, [used("error", "/data/broken"), used("ready", path), used("ready", "gpt2")]);
+    const used = (status: TokenizationChip["status"], tokenizer: string) =>
+      aChip({ status, tokenizer_name: "quickstart", settings: { ...aChip().settings, tokenizer } });
+    const tokenizations = [
+      used("error", "/data/broken"),
+      used("ready", path),
+      used("ready", "gpt2"),
+    ];
+    show({ dataset: aCard({ tokenizations }) });
     await openTokenization();
-    const input = await screen.findByLabelText<HTMLInputElement>("Tokenizer");
-    expect(input.value).toBe(path);
+    expect(screen.getByLabelText<HTMLInputElement>("Tokenizer").value).toBe(path);
   });
 
   it("can be filled in also when the list cannot be read", async () => {
@@ -340,6 +333,59 @@ describe("DatasetDetail", () => {
     const item = await screen.findByRole("listitem");
     expect(within(item).queryAllByRole("button")).toEqual([]);
     expect(screen.queryByRole("button", { name: /^Apply/ })).toBeNull();
+  });
+
+  describe("Verify files", () => {
+    const aVerification = (change: Partial<JobSnapshot> = {}) =>
+      aJob({ kind: "verify", tokenization_id: null, phase: "verifying", unit: "bytes", ...change });
+    const button = () => screen.queryByRole("button", { name: "Verify files" });
+
+    it("asks for it, and says why it was refused", async () => {
+      const { asked } = show();
+      await userEvent.click(button() as Element);
+      expect(asked("verify")[0]?.[1]).toEqual({ dataset_id: aCard().id });
+      show({ send: (() => Promise.reject(refusal)) as never });
+      const buttons = screen.getAllByRole("button", { name: "Verify files" });
+      await userEvent.click(buttons.at(-1) as Element);
+      expect((await screen.findAllByText("Refused.")).length).toBeGreaterThan(0);
+    });
+
+    it("shows how far it is, and cancels it", async () => {
+      const { props, asked, rerender } = show({ jobs: [aVerification()] });
+      expect(button()).toBeNull();
+      const bar = screen.getByRole("progressbar", { name: "TinyStories: verifying" });
+      expect(bar.getAttribute("aria-valuenow")).toBe("45.2");
+      await userEvent.click(screen.getByRole("button", { name: "Cancel verification" }));
+      expect(asked("cancel")[0]?.[1]).toEqual({ job_id: aJob().id });
+      rerender(<DatasetDetail {...props} jobs={[aVerification({ state: "cancelling" })]} />);
+      expect(screen.getByRole<HTMLButtonElement>("button", { name: "Cancelling…" }).disabled).toBe(
+        true,
+      );
+      rerender(<DatasetDetail {...props} jobs={[]} />);
+      expect(screen.queryByRole("progressbar")).toBeNull();
+      expect(button()).not.toBeNull();
+    });
+
+    it.each([
+      [{ dataset: aCard({ status: "error" }) }],
+      [{ dataset: aCard({ status: "tokenizing" }), jobs: [aJob()] }],
+      [{ readOnly: true }],
+    ])("is not offered where it would be refused: %o", (change) => {
+      show(change);
+      expect(screen.queryByText("Files")).toBeNull();
+      expect(button()).toBeNull();
+    });
+
+    it("only shows what another does when the kernel is read-only", () => {
+      show({ readOnly: true, jobs: [aVerification()] });
+      expect(screen.getByRole("progressbar")).toBeTruthy();
+      expect(screen.queryByRole("button", { name: "Cancel verification" })).toBeNull();
+    });
+
+    it("waits for the kernel", () => {
+      show({ disabled: true });
+      expect((button() as HTMLButtonElement).disabled).toBe(true);
+    });
   });
 
   it.each([

@@ -8,8 +8,8 @@ import type { DatasetCard as Card, DatasetRecord, JobSnapshot } from "./protocol
 import type { Send } from "./requests";
 import { TokenizationTab } from "./TokenizationTab";
 import { classes, Dialog } from "./ui";
-import { useTokenizations } from "./useRecords";
 import { describeError, type Failed } from "./useRequest";
+import { useTokenizations } from "./useTokenizations";
 
 export interface DatasetDetailProps {
   dataset: Card;
@@ -53,7 +53,8 @@ export function DatasetDetail(props: DatasetDetailProps) {
       >
         {tab === "overview" ? (
           <OverviewTab
-            dataset={dataset}
+            {...props}
+            verification={jobs.find(isVerificationOf(dataset.id)) ?? null}
             record={record}
             tokenizations={made.records ?? []}
             failed={failed}
@@ -65,6 +66,9 @@ export function DatasetDetail(props: DatasetDetailProps) {
     </Dialog>
   );
 }
+
+const isVerificationOf = (id: string) => (job: JobSnapshot) =>
+  job.dataset_id === id && job.kind === "verify";
 
 /** The whole record; fetched again when the card says that something changed. */
 function useRecord(dataset: Card, send: Send) {

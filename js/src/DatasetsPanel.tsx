@@ -12,9 +12,7 @@ import { ImportForm } from "./ImportForm";
 import type { JobSnapshot, StorageReport } from "./protocol.gen";
 import type { Send } from "./requests";
 import { type ToastMessage, Toasts } from "./toasts";
-import { hasTwins } from "./tokenizations";
 import { classes } from "./ui";
-import { useRecords } from "./useRecords";
 import { useSelected } from "./useSelected";
 
 export interface DatasetsPanelProps {
@@ -154,7 +152,7 @@ interface DatasetListProps {
 function DatasetList({ state, send, onOpen, onDelete }: DatasetListProps) {
   const { datasets, jobs, total, read_only, connected } = state;
   const jobOf = useMemo(() => jobsByDataset(jobs), [jobs]);
-  const records = useRecords(datasets.filter(hasTwins), send);
+  const onPause = useCallback((job_id: string) => send("pause", { job_id }), [send]);
   const onCancel = useCallback((job_id: string) => send("cancel", { job_id }), [send]);
   const onRetry = useCallback((dataset_id: string) => send("retry", { dataset_id }), [send]);
   if (datasets.length === 0) return <Empty />;
@@ -169,11 +167,11 @@ function DatasetList({ state, send, onOpen, onDelete }: DatasetListProps) {
             key={dataset.id}
             dataset={dataset}
             job={jobOf.get(dataset.id) ?? null}
-            records={records}
             readOnly={read_only}
             disabled={!connected}
             onOpen={onOpen}
             onDelete={onDelete}
+            onPause={onPause}
             onCancel={onCancel}
             onRetry={onRetry}
           />

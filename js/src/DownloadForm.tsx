@@ -1,11 +1,14 @@
 /** "Download from HuggingFace". */
 
 import { Download } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useId, useState } from "react";
+import { Suggestions } from "./fields";
 import { Field, Form } from "./formFields";
+import { PlanBox } from "./PlanBox";
 import type { Params, Send } from "./requests";
 import { Button, ErrorBox } from "./ui";
-import { useRequest } from "./useRequest";
+import { usePlan } from "./usePlan";
+import { type Failed, useRequest } from "./useRequest";
 
 export interface DownloadFormProps {
   send: Send;
@@ -14,10 +17,26 @@ export interface DownloadFormProps {
 
 const EMPTY = { repo: "", token: "", split: "", config: "" };
 
+/** Where what was typed is the reason of an error. */
+const FIELD_OF: Readonly<Record<string, string>> = {
+  repo_not_found: "repo_id",
+  unsupported_repo: "repo_id",
+  hub_auth: "hf_token",
+  gated: "hf_token",
+  config_not_found: "config",
+  split_not_found: "split",
+};
+
 export function DownloadForm({ send, disabled }: DownloadFormProps) {
   const [values, setValues] = useState(EMPTY);
   const [invalid, setInvalid] = useState<string | null>(null);
   const { pending, failed, run, clear } = useRequest();
+  const id = useId();
+  const planned = usePlan({
+    params: checkRepoId(values.repo) === null ? downloadParams(values) : null,
+    isEnabled: !disabled && !pending,
+    send,
+  });
   const set = (field: keyof typeof EMPTY) => (event: { target: { value: string } }) => {
     setValues((now) => ({ ...now, [field]: event.target.value }));
     setInvalid(null);
@@ -33,9 +52,13 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
   };
 
   const fieldError = (field: string) => (failed?.field === field ? failed.message : null);
+  const isWrong = (field: string) =>
+    [failed, planned.failed].some((error) => error !== null && fieldOf(error) === field);
   const isEmpty = values.repo.trim() === "";
+  const { known } = planned;
+  const splits = known?.configs[values.config.trim() || (known.config ?? "")] ?? [];
   return (
-    <Form part="form.fields" className="space-y-4" onSubmit={submit}>
+    <Form part="form.fields" className="space-y-4" onSubmit={submit} onBlur={planned.hurry}>
       <Field
         part="form.input.repo"
         id="dataset-repo-input"
@@ -46,6 +69,7 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
         placeholder="username/dataset-name"
         value={values.repo}
         error={invalid}
+        isWrong={isWrong("repo_id")}
         aria-required="true"
         disabled={pending}
         onChange={set("repo")}
@@ -60,6 +84,7 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
         help="Required for private or gated datasets"
         className="py-2 font-mono text-sm"
         value={values.token}
+        isWrong={isWrong("hf_token")}
         disabled={pending}
         onChange={set("token")}
       />
@@ -72,7 +97,9 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
           label="Split (optional)"
           placeholder="train, validation, test"
           help="Dataset split to download"
+          list={`${id}-splits`}
           value={values.split}
+          isWrong={isWrong("split")}
           error={fieldError("split")}
           disabled={pending}
           onChange={set("split")}
@@ -85,12 +112,20 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
           label="Config (optional)"
           placeholder="en, zh, etc."
           help="Dataset configuration"
+          list={`${id}-configs`}
           value={values.config}
+          isWrong={isWrong("config")}
           error={fieldError("config")}
           disabled={pending}
           onChange={set("config")}
         />
+        <Suggestions id={`${id}-splits`} values={splits.map((value) => ({ value }))} />
+        <Suggestions
+          id={`${id}-configs`}
+          values={Object.keys(known?.configs ?? {}).map((value) => ({ value }))}
+        />
       </div>
+      {!isEmpty && invalid === null && <PlanBox {...planned} />}
       {failed && <ErrorBox message={failed.message} hint={failed.hint} />}
       <Button
         type="submit"
@@ -103,6 +138,10 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
       </Button>
     </Form>
   );
+}
+
+function fieldOf({ field, code }: Failed): string | null {
+  return field ?? FIELD_OF[code ?? ""] ?? null;
 }
 
 /** "owner/name" from what was typed or pasted, the address of the dataset's page included. */
@@ -123,10 +162,12 @@ export function checkRepoId(typed: string): string | null {
 }
 
 function downloadParams({ repo, token, split, config }: typeof EMPTY): Params<"download"> {
+  const names = split.split(",").map((name) => name.trim());
+  const splits = names.filter((name) => name !== "");
   return {
     repo_id: normalizeRepoId(repo),
     ...(token.trim() && { hf_token: token.trim() }),
-    ...(split.trim() && { split: split.trim() }),
+    ...(splits[0] !== undefined && { split: splits.length === 1 ? splits[0] : splits }),
     ...(config.trim() && { config: config.trim() }),
   };
 }

@@ -29,18 +29,22 @@ export function JobProgress({ name, status, job, percent, part }: JobProgressPro
       percent={value}
       label={`${name}: ${status}`}
       caption={describeProgress(value, known, status)}
+      isPaused={job?.state === "paused"}
     />
   );
 }
 
-/** Whether the job's phase has been getting on for a while. */
+/** Whether the job's phase has been getting on for a while, since it began or was resumed. */
 function useIsSettled(job: JobSnapshot | null): boolean {
-  const phase = job !== null && job.done > 0 ? `${job.id} ${job.phase}` : null;
+  const phase = job?.state === "running" && job.done > 0 ? `${job.id} ${job.phase}` : null;
   const [settled, setSettled] = useState<string | null>(null);
   useEffect(() => {
     if (phase === null) return;
     const timer = setTimeout(() => setSettled(phase), SETTLED_AFTER_S * 1000);
-    return () => clearTimeout(timer);
+    return () => {
+      clearTimeout(timer);
+      setSettled(null);
+    };
   }, [phase]);
   return phase !== null && phase === settled;
 }

@@ -14,9 +14,9 @@ import type { DatasetCard as Card, DatasetRecord, TokenizationRecord } from "./p
 import { nameTokenization } from "./tokenizations";
 import { classes, ErrorBox } from "./ui";
 import type { Failed } from "./useRequest";
+import { VerifyFiles, type VerifyFilesProps } from "./VerifyFiles";
 
-export interface OverviewTabProps {
-  dataset: Card;
+export interface OverviewTabProps extends VerifyFilesProps {
   /** null until the kernel has answered. */
   record: DatasetRecord | null;
   /** The newest first. */
@@ -24,7 +24,9 @@ export interface OverviewTabProps {
   failed: Failed | null;
 }
 
-export function OverviewTab({ dataset, record, tokenizations, failed }: OverviewTabProps) {
+export function OverviewTab(props: OverviewTabProps) {
+  const { dataset, record, tokenizations, failed, verification } = props;
+  const canVerify = dataset.status === "ready" && !props.readOnly;
   return (
     <div data-part="overview.root" className="space-y-6">
       {dataset.error_message && (
@@ -52,6 +54,12 @@ export function OverviewTab({ dataset, record, tokenizations, failed }: Overview
         </div>
       </section>
       <QuickStats dataset={dataset} tokenizations={tokenizations} />
+      {(canVerify || verification !== null) && (
+        <section>
+          <SectionTitle>Files</SectionTitle>
+          <VerifyFiles {...props} />
+        </section>
+      )}
       {record && <Details record={record} />}
     </div>
   );

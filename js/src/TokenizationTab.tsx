@@ -5,9 +5,8 @@ import type { DatasetCard as Card, JobSnapshot, TokenizationRecord } from "./pro
 import type { Send } from "./requests";
 import { TokenizationForm } from "./TokenizationForm";
 import { TokenizationList } from "./TokenizationList";
-import { withOtherTokenizers } from "./tokenizations";
+import { readyChips } from "./tokenizations";
 import { ErrorBox } from "./ui";
-import { useRecords } from "./useRecords";
 import type { Failed } from "./useRequest";
 
 export interface TokenizationTabProps {
@@ -27,13 +26,10 @@ export interface TokenizationTabProps {
 export function TokenizationTab(props: TokenizationTabProps) {
   const { dataset, datasets, records, failed, jobs, readOnly, disabled, send } = props;
   const canTokenize = !readOnly && (dataset.status === "ready" || dataset.status === "tokenizing");
-  const others = useRecords(canTokenize ? withOtherTokenizers(dataset, datasets) : [], send);
-  const known = suggestionsOf([...(records ?? []), ...others.values()]);
-  // the form starts with what was used last, so it waits for the answer
-  const isAsked = records !== null || failed !== null;
+  const known = suggestionsOf([dataset, ...datasets]);
   return (
     <div data-part="tokenization.root" className="space-y-6">
-      {canTokenize && isAsked && <TokenizationForm {...props} knownTokenizers={known} />}
+      {canTokenize && <TokenizationForm {...props} knownTokenizers={known} />}
       {failed && <ErrorBox {...failed} />}
       {records && (
         <TokenizationList
@@ -50,10 +46,10 @@ export function TokenizationTab(props: TokenizationTabProps) {
 }
 
 /** What a kernel can load again, with the names that cards show. */
-function suggestionsOf(records: Iterable<TokenizationRecord>): Suggestion[] {
+function suggestionsOf(datasets: readonly Card[]): Suggestion[] {
   const byTokenizer = new Map<string, Suggestion>();
-  for (const { status, settings, tokenizer_name } of records) {
-    if (status !== "ready" || byTokenizer.has(settings.tokenizer)) continue;
+  for (const { settings, tokenizer_name } of datasets.flatMap(readyChips)) {
+    if (byTokenizer.has(settings.tokenizer)) continue;
     byTokenizer.set(settings.tokenizer, { value: settings.tokenizer, label: tokenizer_name });
   }
   return [...byTokenizer.values()];

@@ -30,21 +30,24 @@ export interface FieldProps extends InputHTMLAttributes<HTMLInputElement> {
   label: string;
   help?: ReactNode;
   error?: string | null;
+  /** Whether it is wrong, where the reason stands elsewhere. */
+  isWrong?: boolean;
   part: string;
   helpPart?: string;
 }
 
 /** A labelled text input of the form. */
-export function Field({ label, help, error, part, helpPart, className, ...input }: FieldProps) {
+export function Field(props: FieldProps) {
+  const { label, help, error, isWrong, part, helpPart, className, ...input } = props;
   const helpId = useId();
   return (
     <div data-part="form.field">
       <FieldLabel htmlFor={input.id}>{label}</FieldLabel>
       <input
         data-part={`form.input ${part}`}
-        aria-invalid={error ? true : undefined}
+        aria-invalid={error || isWrong ? true : undefined}
         aria-describedby={help !== undefined || error ? helpId : undefined}
-        className={classes(INPUT_LOOK, className ?? "py-2", error && "!border-red-500")}
+        className={classes(INPUT_LOOK, className ?? "py-2")}
         autoComplete="off"
         spellCheck={false}
         {...input}
@@ -73,7 +76,7 @@ export function SelectField({ label, help, error, part, options, ...select }: Se
         aria-invalid={error ? true : undefined}
         aria-describedby={helpId}
         // browsers indent what is chosen by 4 px, and make it lower than an input
-        className={classes(INPUT_LOOK, "h-[42px] !px-3", error && "!border-red-500")}
+        className={classes(INPUT_LOOK, "h-[42px] !px-3")}
         {...select}
       >
         {options.map(([value, text]) => (
@@ -111,6 +114,7 @@ export const INPUT_LOOK = classes(
   "w-full rounded border border-slate-700 bg-slate-800 px-4 text-slate-100",
   "placeholder-slate-500 focus:border-transparent focus:outline-none",
   "focus:ring-2 focus:ring-emerald-500 disabled:opacity-50",
+  "aria-[invalid=true]:!border-red-500",
 );
 
 export function FieldLabel({

@@ -110,6 +110,11 @@ describe("the line under a progress bar", () => {
     expect(describeProgress(5, aJob({ state: "cancelling" }), "tokenizing")).toBe(
       "5.0% • Cancelling…",
     );
+    const paused = aJob({ state: "paused", unit: "bytes", done: 1024, total: 4096, per_s: null });
+    expect(describeProgress(25, paused, "downloading")).toBe("25.0% • Paused • 1 KB / 4 KB");
+    expect(describeProgress(25, { ...paused, done: 0, total: null }, "downloading")).toBe(
+      "25.0% • Paused",
+    );
     const fresh = aJob({ phase: "", done: 0, total: null, per_s: null, eta_s: null });
     expect(describeProgress(0, fresh, "tokenizing")).toBe("0.0%");
   });

@@ -77,6 +77,7 @@ export function describeProgress(percent: number, job: JobSnapshot | null, statu
   const parts = [formatPercent(percent)];
   if (job?.state === "queued") parts.push("Waiting to start");
   if (job?.state === "cancelling") parts.push("Cancelling…");
+  if (job?.state === "paused") parts.push("Paused", ...describeDone(job));
   if (job?.state === "running") parts.push(...describeRunning(job, status));
   return parts.join(" • ");
 }
@@ -84,16 +85,17 @@ export function describeProgress(percent: number, job: JobSnapshot | null, statu
 function describeRunning(job: JobSnapshot, status: string): string[] {
   const parts: string[] = [];
   if (job.phase !== "" && job.phase.toLowerCase() !== status) parts.push(capitalize(job.phase));
-  if (job.done > 0 || job.total !== null) parts.push(describeAmount(job));
+  parts.push(...describeDone(job));
   if (job.per_s !== null) parts.push(`${formatAmount(job.per_s, job.unit)}/s`);
   if (job.eta_s !== null) parts.push(`${formatDuration(job.eta_s)} left`);
   return parts;
 }
 
-function describeAmount({ done, total, unit }: JobSnapshot): string {
-  if (total === null) return formatAmount(done, unit);
+/** Empty where neither is known, as of a download that another process paused. */
+function describeDone({ done, total, unit }: JobSnapshot): string[] {
+  if (total === null) return done > 0 ? [formatAmount(done, unit)] : [];
   const left = unit === "bytes" ? formatBytes(done) : formatCount(done);
-  return `${left} / ${formatAmount(total, unit)}`;
+  return [`${left} / ${formatAmount(total, unit)}`];
 }
 
 function formatAmount(value: number, unit: string): string {

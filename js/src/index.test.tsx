@@ -322,6 +322,17 @@ describe("toasts", () => {
     expect(status.textContent).toBe("");
   });
 
+  it("tell how a verification ended, naming the dataset once", () => {
+    const { shadow, model } = show();
+    const change = { kind: "verify", dataset_id: goldenState().datasets[0]?.id };
+    act(() => model.reply({ ...golden("event_completed"), ...change }));
+    expect(texts(shadow)).toBe("TinyStories is verified: all files are whole");
+    const error = { error_message: "'TinyStories' is damaged: raw/x.", hint: "Retry repairs it." };
+    act(() => model.reply({ ...golden("event_error"), ...change, ...error }));
+    expect(texts(shadow)).toContain("'TinyStories' is damaged: raw/x.Retry repairs it.");
+    expect(texts(shadow)).not.toContain("TinyStories: ");
+  });
+
   it("name no figures that are not known", () => {
     const { model } = show();
     const unknown = { dataset_id: "ds_gone", num_samples: null, num_tokens: null };

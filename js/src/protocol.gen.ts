@@ -126,7 +126,7 @@ export interface PlanDownload {
   repo_id: string;
   request_id: string;
   revision?: string | null;
-  split?: string | null;
+  split?: string | string[] | null;
 }
 /**
  * Start a download.
@@ -139,7 +139,7 @@ export interface Download {
   repo_id: string;
   request_id: string;
   revision?: string | null;
-  split?: string | null;
+  split?: string | string[] | null;
   tokenize?: TokenizationSettingsInput | null;
 }
 /**
@@ -408,9 +408,80 @@ export interface DatasetCard {
 export interface TokenizationChip {
   error_message: string | null;
   hint: string | null;
+  settings: TokenizationSettingsOutput;
   status: "queued" | "tokenizing" | "ready" | "error";
   tokenization_id: string;
   tokenizer_name: string;
+}
+/**
+ * How texts become token ids and token ids become sequences.
+ *
+ * Two settings with the same values are the same settings: a tokenization made with them is
+ * found again instead of made again.
+ *
+ * Parameters
+ * ----------
+ * tokenizer : str
+ *     A hub id ("gpt2"), or a path to a ``tokenizer.json`` or to a folder with one.
+ * mode : "packed" or "per_sample"
+ *     packed: documents one after another into sequences of ``max_length``.
+ *     per_sample: each sample its own sequence or sequences.
+ * max_length : int, 1..131072
+ *     Tokens per sequence, special tokens included.
+ * stride : int, 0 <= stride < max_length
+ *     Tokens shared by neighbouring sequences. In per_sample mode a positive stride splits a
+ *     long sample into overlapping sequences; 0 truncates it to one.
+ * padding : "do_not_pad", "max_length" or "longest"
+ *     per_sample only. longest: the longest sequence of the split.
+ * truncation : "longest_first" or "do_not_truncate"
+ *     per_sample only.
+ * add_special_tokens : bool or None
+ *     Whether the tokenizer's own template is applied to every sample. None: True for
+ *     per_sample, False for packed.
+ * return_attention_mask : bool or None
+ *     None: written when anything was filled. True: always. False: never, and an error when
+ *     something must be filled.
+ * begin_sequence_token : str, int or None
+ *     "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
+ * sequence_separator_token : str, int or None
+ *     packed only: between documents. "auto": the tokenizer's eos, as its companion files name
+ *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
+ *     Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
+ * drop_tail : bool
+ *     packed only: drop the last incomplete sequence instead of filling and masking it.
+ * shuffle_seed : int or None
+ *     Shuffle the documents of each split with this seed.
+ * text_column : str or None
+ *     Use this column instead of the dataset's own text column.
+ * min_chars : int
+ *     Drop samples with fewer characters.
+ * skip_invalid : bool
+ *     Drop samples that are not text (null, lone surrogates) instead of failing.
+ * splits : tuple of str or None
+ *     Tokenize these splits only. None: all.
+ *
+ * Raises
+ * ------
+ * InvalidRequestError
+ *     For a value out of range, and for a field that cannot take effect with the others.
+ */
+export interface TokenizationSettingsOutput {
+  add_special_tokens: boolean | null;
+  begin_sequence_token: number | string | null;
+  drop_tail: boolean;
+  max_length: number;
+  min_chars: number;
+  mode: "packed" | "per_sample";
+  padding: "do_not_pad" | "max_length" | "longest";
+  return_attention_mask: boolean | null;
+  sequence_separator_token: number | string | null;
+  shuffle_seed: number | null;
+  skip_invalid: boolean;
+  splits: string[] | null;
+  stride: number;
+  text_column: string | null;
+  tokenizer: string;
+  truncation: "longest_first" | "do_not_truncate";
 }
 /**
  * One dataset, as the catalog knows it.
@@ -477,7 +548,8 @@ export interface DatasetMetadata {
  * Where a dataset came from: a hub repository or files on this machine.
  *
  * ``skipped_files`` names the first 20 of the files that a folder or glob led to and that
- * are not UTF-8 text; ``num_skipped_files`` counts all.
+ * are not UTF-8 text, and of the kinds of members that were left out of a webdataset;
+ * ``num_skipped_files`` counts all.
  */
 export interface DownloadMetadata {
   commit: string | null;
@@ -624,76 +696,6 @@ export interface HistogramBucket {
   min: number;
   percentage: number;
   range: string;
-}
-/**
- * How texts become token ids and token ids become sequences.
- *
- * Two settings with the same values are the same settings: a tokenization made with them is
- * found again instead of made again.
- *
- * Parameters
- * ----------
- * tokenizer : str
- *     A hub id ("gpt2"), or a path to a ``tokenizer.json`` or to a folder with one.
- * mode : "packed" or "per_sample"
- *     packed: documents one after another into sequences of ``max_length``.
- *     per_sample: each sample its own sequence or sequences.
- * max_length : int, 1..131072
- *     Tokens per sequence, special tokens included.
- * stride : int, 0 <= stride < max_length
- *     Tokens shared by neighbouring sequences. In per_sample mode a positive stride splits a
- *     long sample into overlapping sequences; 0 truncates it to one.
- * padding : "do_not_pad", "max_length" or "longest"
- *     per_sample only. longest: the longest sequence of the split.
- * truncation : "longest_first" or "do_not_truncate"
- *     per_sample only.
- * add_special_tokens : bool or None
- *     Whether the tokenizer's own template is applied to every sample. None: True for
- *     per_sample, False for packed.
- * return_attention_mask : bool or None
- *     None: written when anything was filled. True: always. False: never, and an error when
- *     something must be filled.
- * begin_sequence_token : str, int or None
- *     "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
- * sequence_separator_token : str, int or None
- *     packed only: between documents. "auto": the tokenizer's eos, as its companion files name
- *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
- *     Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
- * drop_tail : bool
- *     packed only: drop the last incomplete sequence instead of filling and masking it.
- * shuffle_seed : int or None
- *     Shuffle the documents of each split with this seed.
- * text_column : str or None
- *     Use this column instead of the dataset's own text column.
- * min_chars : int
- *     Drop samples with fewer characters.
- * skip_invalid : bool
- *     Drop samples that are not text (null, lone surrogates) instead of failing.
- * splits : tuple of str or None
- *     Tokenize these splits only. None: all.
- *
- * Raises
- * ------
- * InvalidRequestError
- *     For a value out of range, and for a field that cannot take effect with the others.
- */
-export interface TokenizationSettingsOutput {
-  add_special_tokens: boolean | null;
-  begin_sequence_token: number | string | null;
-  drop_tail: boolean;
-  max_length: number;
-  min_chars: number;
-  mode: "packed" | "per_sample";
-  padding: "do_not_pad" | "max_length" | "longest";
-  return_attention_mask: boolean | null;
-  sequence_separator_token: number | string | null;
-  shuffle_seed: number | null;
-  skip_invalid: boolean;
-  splits: string[] | null;
-  stride: number;
-  text_column: string | null;
-  tokenizer: string;
-  truncation: "longest_first" | "do_not_truncate";
 }
 export interface SpecialTokens {
   [k: string]: number;

@@ -4,7 +4,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import type { Bridge, KernelEvent } from "./bridge";
 import { capitalize, plural } from "./format";
 import { claim } from "./pageEvents";
-import type { ErrorEvent } from "./protocol.gen";
+import type { CompletedEvent, ErrorEvent } from "./protocol.gen";
 import { classes, Toast } from "./ui";
 
 const SHOWN_S = 6;
@@ -65,22 +65,33 @@ function nameOf(bridge: Bridge, dataset_id: string): string | null {
   return bridge.snapshot().datasets.find(({ id }) => id === dataset_id)?.name ?? null;
 }
 
-const JOBS = { download: "download", import: "import", tokenize: "tokenization" } as const;
+const JOBS = {
+  download: "download",
+  import: "import",
+  tokenize: "tokenization",
+  verify: "verification",
+} as const;
 
 function describeEvent(event: KernelEvent, name: string | null): ToastMessage | null {
   if (event.event === "error") return describeFailure(event, name);
   if (event.event !== "completed") return null;
-  const isTokenized = event.kind === "tokenize";
-  const count = isTokenized ? event.num_tokens : event.num_samples;
-  const done = `${name ?? "A dataset"} is ${isTokenized ? "tokenized" : "ready"}`;
-  const figure = count === null ? "" : `: ${plural(count, isTokenized ? "token" : "sample")}`;
-  return { id: event.job_id, text: done + figure, hint: null, isError: false };
+  const text = `${name ?? "A dataset"} is ${describeSuccess(event)}`;
+  return { id: event.job_id, text, hint: null, isError: false };
+}
+
+function describeSuccess({ kind, num_tokens, num_samples }: CompletedEvent): string {
+  if (kind === "verify") return "verified: all files are whole";
+  const [done, count, unit] =
+    kind === "tokenize" ? ["tokenized", num_tokens, "token"] : ["ready", num_samples, "sample"];
+  return count === null ? done : `${done}: ${plural(count, unit)}`;
 }
 
 function describeFailure(event: ErrorEvent, name: string | null): ToastMessage {
   const { job_id, kind, error_message, hint } = event;
   const failed = capitalize(`${JOBS[kind]} failed`);
-  const parts = name === null ? [failed, error_message] : [name, error_message || failed];
+  const isNamed = name === null || error_message.includes(name);
+  const parts =
+    name === null ? [failed, error_message] : [!isNamed && name, error_message || failed];
   return { id: job_id, text: parts.filter(Boolean).join(": "), hint, isError: true };
 }
 

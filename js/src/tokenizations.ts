@@ -57,23 +57,3 @@ export function nameTokenization({ tokenizer_name, settings }: TokenizationRecor
 export function readyChips({ tokenizations }: DatasetCard): TokenizationChip[] {
   return tokenizations.filter(({ status }) => status === "ready");
 }
-
-/** Whether the tokenizers' names do not tell a dataset's tokenizations apart. */
-export function hasTwins(dataset: DatasetCard): boolean {
-  const names = readyChips(dataset).map(({ tokenizer_name }) => tokenizer_name);
-  return new Set(names).size < names.length;
-}
-
-/** Other datasets whose records say how to load the tokenizers that this one did not use. */
-export function withOtherTokenizers(
-  dataset: DatasetCard,
-  datasets: readonly DatasetCard[],
-): DatasetCard[] {
-  const namesOf = (card: DatasetCard) => readyChips(card).map((chip) => chip.tokenizer_name);
-  const seen = new Set(namesOf(dataset));
-  return datasets.filter((other) => {
-    const fresh = namesOf(other).filter((name) => !seen.has(name));
-    for (const name of fresh) seen.add(name);
-    return fresh.length > 0 && other.id !== dataset.id;
-  });
-}

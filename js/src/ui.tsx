@@ -10,6 +10,7 @@ import {
   useRef,
 } from "react";
 import { capitalize, clampPercent, formatPercent } from "./format";
+import { Linked } from "./Linked";
 
 /** Joins class names, leaving out what is false. */
 export function classes(...names: (string | false | null | undefined)[]): string {
@@ -95,6 +96,7 @@ const READY_BADGE = "bg-emerald-500/20 text-emerald-400 border-emerald-500/30";
 
 /** Which of the mock's looks a status has; "tokenizing" and "queued" look like processing. */
 export function lookOf(status: string): string {
+  if (status === "paused") return "downloading";
   if (status === "tokenizing" || status === "queued") return "processing";
   return status === "ready" || status in BADGES ? status : "unknown";
 }
@@ -119,9 +121,11 @@ export interface ProgressBarProps {
   caption: string;
   label: string;
   part: string;
+  /** Whether nothing moves until a person says so. */
+  isPaused?: boolean;
 }
 
-export function ProgressBar({ percent, caption, label, part }: ProgressBarProps) {
+export function ProgressBar({ percent, caption, label, part, isPaused }: ProgressBarProps) {
   const value = clampPercent(percent);
   return (
     <>
@@ -138,7 +142,10 @@ export function ProgressBar({ percent, caption, label, part }: ProgressBarProps)
         >
           <div
             data-part={part}
-            className="h-full bg-gradient-to-r from-blue-500 to-blue-400 transition-all duration-300"
+            className={classes(
+              "h-full transition-all duration-300",
+              isPaused ? "bg-slate-500" : "bg-gradient-to-r from-blue-500 to-blue-400",
+            )}
             style={{ width: `${value}%` }}
           />
         </div>
@@ -169,7 +176,11 @@ export function ErrorBox({ message, hint, title, className }: ErrorBoxProps) {
     >
       {title !== undefined && <p className="font-semibold">{title}</p>}
       <bdi>{message}</bdi>
-      {hint && <p className="mt-1 text-red-300">{hint}</p>}
+      {hint && (
+        <p className="mt-1 text-red-300">
+          <Linked text={hint} />
+        </p>
+      )}
     </div>
   );
 }

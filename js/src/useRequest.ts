@@ -4,6 +4,8 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { RequestError } from "./requests";
 
 export interface Failed {
+  /** Which error it is; null for one that is not the kernel's. */
+  code: string | null;
   message: string;
   hint: string | null;
   field: string | null;
@@ -47,9 +49,11 @@ export function useRequest(): Request {
 
 export function describeError(error: unknown): Failed {
   if (error instanceof RequestError) {
-    return { message: error.message, hint: error.hint, field: error.field };
+    const { code, message, hint, field } = error;
+    return { code, message, hint, field };
   }
   return {
+    code: null,
     message: error instanceof Error ? error.message : String(error),
     hint: null,
     field: null,

@@ -60,6 +60,7 @@ function cardOf(record: DatasetRecord, tokenizations: readonly TokenizationRecor
     tokenizations: tokenizations.map((tokenization) => ({
       tokenization_id: tokenization.id,
       tokenizer_name: tokenization.tokenizer_name,
+      settings: tokenization.settings,
       status: tokenization.status,
       error_message: tokenization.error_message,
       hint: tokenization.hint,

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from ..catalog import Catalog, CatalogWriter, JobRow
 from ..errors import (
+    CorruptFileError,
     InUseError,
     InvalidRequestError,
     MiStudioError,
@@ -26,12 +27,14 @@ from ..hub import BandwidthLimit, Hub
 from ..jobs import Job, JobRunner, Owner, Work
 from ..records import (
     ALL_KINDS,
+    DatasetRecord,
     DownloadRequest,
     Event,
     ImportRequest,
     JobKind,
     JobSnapshot,
     StorageReport,
+    TokenizationRecord,
 )
 from ..storage import LOW_DISK_SHARE, Storage, default_data_dir
 from .events import Announcer, completed_event, damage_event, error_event, progress_event
@@ -286,9 +289,18 @@ class Core:
         elif snapshot.state == "succeeded":
             with suppress(NotFoundError):
                 dataset = self._view.dataset(job.dataset_id)
-                is_damaged = job.kind == "verify" and dataset.status == "error"
-                tell = damage_event if is_damaged else completed_event
-                self._announcer.announce(tell(snapshot, dataset))
+                damaged = self._damaged(dataset) if job.kind == "verify" else None
+                self._announcer.announce(
+                    damage_event(snapshot, dataset, damaged)
+                    if damaged
+                    else completed_event(snapshot, dataset)
+                )
+
+    def _damaged(self, dataset: DatasetRecord) -> DatasetRecord | TokenizationRecord | None:
+        """Return what a verification found to be damaged: the dataset, else a tokenization."""
+        records: list[DatasetRecord | TokenizationRecord]
+        records = [dataset, *self._view.tokenizations(dataset.id)]
+        return next((item for item in records if item.error_code == CorruptFileError.code), None)
 
     def _jobs_moved(self, jobs: list[Job]) -> None:
         self._follower.notify()

@@ -18,6 +18,7 @@ from ..records import (
     JobKind,
     JobSnapshot,
     TokenizationProgressEvent,
+    TokenizationRecord,
 )
 
 _WHILE: Final[Mapping[JobKind, DatasetStatus]] = {
@@ -121,14 +122,16 @@ def error_event(job: JobSnapshot) -> ErrorEvent:
     )
 
 
-def damage_event(job: JobSnapshot, dataset: DatasetRecord) -> ErrorEvent:
+def damage_event(
+    job: JobSnapshot, dataset: DatasetRecord, damaged: DatasetRecord | TokenizationRecord
+) -> ErrorEvent:
     """Return what a verification says that found damage."""
     return ErrorEvent(
         dataset_id=job.dataset_id,
         job_id=job.id,
         kind=job.kind,
         status=dataset.status,
-        error_code=dataset.error_code or "error",
-        error_message=dataset.error_message or "",
-        hint=dataset.hint,
+        error_code=damaged.error_code or "error",
+        error_message=damaged.error_message or "",
+        hint=damaged.hint,
     )

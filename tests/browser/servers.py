@@ -52,7 +52,11 @@ class Server:
             self.process.wait(15)
 
 
-def _environment(home: Path, data_dir: Path, python: Path) -> dict[str, str]:
+# a port where nobody listens: offline, without a look into the DNS
+NO_HUB = "http://127.0.0.1:9"
+
+
+def _environment(home: Path, data_dir: Path, python: Path, hub_url: str) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     env.update(
         HOME=str(home),
@@ -61,8 +65,7 @@ def _environment(home: Path, data_dir: Path, python: Path) -> dict[str, str]:
         JUPYTER_RUNTIME_DIR=str(home / "runtime"),
         IPYTHONDIR=str(home / "ipython"),
         HF_HOME=str(home / "hf"),
-        # a port where nobody listens: offline, without a look into the DNS
-        HF_ENDPOINT="http://127.0.0.1:9",
+        HF_ENDPOINT=hub_url,
         MISTUDIO_DATA_DIR=str(data_dir),
         PATH=f"{python.parent}:{os.environ['PATH']}",
     )
@@ -70,14 +73,16 @@ def _environment(home: Path, data_dir: Path, python: Path) -> dict[str, str]:
     return env
 
 
-def _start(command: list[str], url: str, home: Path, data_dir: Path, cwd: Path) -> Server:
+def _start(
+    command: list[str], url: str, home: Path, data_dir: Path, cwd: Path, hub_url: str = NO_HUB
+) -> Server:
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=_environment(home, data_dir, Path(command[0])),
+            env=_environment(home, data_dir, Path(command[0]), hub_url),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -103,7 +108,9 @@ def _write_busy_notebook(path: Path) -> None:
     path.write_text(json.dumps(notebook))
 
 
-def start_lab(folder: Path, *, python: Path = Path(sys.executable)) -> Server:
+def start_lab(
+    folder: Path, *, python: Path = Path(sys.executable), hub_url: str = NO_HUB
+) -> Server:
     """Start JupyterLab on copies of the project's notebooks."""
     notebooks = folder / "notebooks"
     shutil.copytree(REPOSITORY / "notebooks", notebooks)
@@ -115,7 +122,7 @@ def start_lab(folder: Path, *, python: Path = Path(sys.executable)) -> Server:
         f"--ServerApp.root_dir={notebooks}", "--expose-app-in-browser",
     ]  # fmt: skip
     url = f"http://127.0.0.1:{port}/lab"
-    return _start(command, url, folder / "home", folder / "datasets", notebooks)
+    return _start(command, url, folder / "home", folder / "datasets", notebooks, hub_url)
 
 
 def start_voila(folder: Path, data_dir: Path) -> Server:

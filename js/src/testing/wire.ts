@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type {
   DatasetCard,
   DatasetRecord,
+  DownloadPlan,
   JobSnapshot,
   PanelState,
   TokenizationChip,
@@ -47,6 +48,10 @@ export function aJob(change: Partial<JobSnapshot> = {}): JobSnapshot {
   const [job] = goldenState().jobs;
   if (job === undefined) throw new Error("the golden state has no job");
   return { ...job, ...change };
+}
+
+export function aPlan(change: Partial<DownloadPlan> = {}): DownloadPlan {
+  return { ...read<{ result: DownloadPlan }>("reply_plan_download").result, ...change };
 }
 
 export function aTokenization(change: Partial<TokenizationRecord> = {}): TokenizationRecord {
