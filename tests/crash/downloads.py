@@ -20,11 +20,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from crash.killing import check_reader, check_writer, plain
 from hub_server import HubServer
 
 from mistudio_widgets import DatasetManager
-
-from .killing import check_reader, check_writer, plain
 
 REPO = "acme/cut"
 MAX_AGAIN_BYTES = 8 * 1024 * 1024

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-pytest.register_assert_rewrite("crash.hub_killing")
-
 from crash.hub_killing import kill_and_cut, kill_at_every_failpoint
 from hub_calls import noise, plan
 from hub_server import HubServer

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from hub_server import HubServer
-
-pytest.register_assert_rewrite("crash.killing", "crash.downloads")
-
 from crash.downloads import stop_downloads
 from crash.killing import kill_imports, kill_tokenizations, write_source
+from hub_server import HubServer
 
 
 def test_a_killed_import_is_retried_to_the_same_bytes(
