@@ -49,6 +49,8 @@ RESERVE_BYTES: Final = 2 * 1024**3
 LOW_DISK_SHARE: Final = 0.8
 _HASH_BLOCK_BYTES: Final = 1 << 20
 _TRASH_PREFIX: Final = "trash_"
+_REPAIR_HINT: Final = "Verify the dataset, then retry."
+_ASIDE: Final = "manifest.damaged.json"
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -200,6 +202,7 @@ class Storage:
             staged_raw.rename(raw)
             fsync_dir(folder)
             self.write_manifest(manifest)
+            (folder / _ASIDE).unlink(missing_ok=True)
             fsync_dir(folder.parent)
 
     def write_manifest(self, manifest: Manifest) -> None:
@@ -217,9 +220,25 @@ class Storage:
         """
         return _read_record(self.dataset_dir(dataset_id) / "manifest.json", Manifest)
 
-    def forget_manifest(self, dataset_id: str) -> None:
+    def set_manifest_aside(self, dataset_id: str) -> None:
         """Make a dataset incomplete, so that nobody takes it for whole while it is repaired."""
-        _forget(self.dataset_dir(dataset_id) / "manifest.json")
+        folder = self.dataset_dir(dataset_id)
+        with disk_errors("set the manifest aside"):
+            if (folder / "manifest.json").exists():
+                (folder / "manifest.json").rename(folder / _ASIDE)
+                fsync_dir(folder)
+
+    def manifest_aside(self, dataset_id: str) -> Manifest | None:
+        """Return what a dataset was before its repair began, if that is known."""
+        try:
+            return _read_record(self.dataset_dir(dataset_id) / _ASIDE, Manifest)
+        except CorruptFileError:
+            return None
+
+    def was_published(self, dataset_id: str) -> bool:
+        """Whether a dataset was complete once, whatever happened to it since."""
+        folder = self.dataset_dir(dataset_id)
+        return any((folder / name).exists() for name in (_ASIDE, "raw", "tokenized"))
 
     def publish_tokenization(self, finished: Path, receipt: Receipt) -> None:
         """Make a tokenization complete: receipt into ``finished``, then one rename."""
@@ -240,8 +259,12 @@ class Storage:
         )
 
     def forget_receipt(self, dataset_id: str, tokenization_id: str) -> None:
-        """Make a tokenization incomplete, as `forget_manifest` does a dataset."""
-        _forget(self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json")
+        """Make a tokenization incomplete: its files are damaged, or made of other data."""
+        path = self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json"
+        with disk_errors("remove a receipt"):
+            if path.exists():
+                path.unlink()
+                fsync_dir(path.parent)
 
     def trash_dataset(self, dataset_id: str) -> Path | None:
         """Move a dataset out of sight in one step; None when it has no folder."""
@@ -388,13 +411,6 @@ def disk_errors(what: str) -> Iterator[None]:
         ) from error
 
 
-def _forget(path: Path) -> None:
-    with disk_errors(f"remove {path.name}"):
-        if path.exists():
-            path.unlink()
-            fsync_dir(path.parent)
-
-
 def _check_id(name: str, pattern: str) -> None:
     if not isinstance(name, str) or not re.fullmatch(pattern, name):
         raise InvalidRequestError(f"{name!r} is not an id.", field="id")
@@ -405,9 +421,13 @@ def _read_record(path: Path, model: type[RecordT]) -> RecordT:
         return model.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise CorruptFileError(
-            f"{shown_path(path)} is missing.", path=shown_path(path), hint="Run retry on it."
+            f"{shown_path(path)} is missing.",
+            path=shown_path(path),
+            hint="Run verify on the dataset, then retry.",
         ) from error
     except (OSError, ValidationError) as error:
         raise CorruptFileError(
-            f"{shown_path(path)} cannot be read.", path=shown_path(path), hint="Run retry on it."
+            f"{shown_path(path)} cannot be read.",
+            path=shown_path(path),
+            hint="Run verify on the dataset, then retry.",
         ) from error

@@ -474,9 +474,43 @@ def test_a_paused_job_of_a_deleted_dataset_is_cancelled(runner: JobRunner) -> No
     started = threading.Event()
     work = PausedWork(_until_cancelled(started))
     job = _paused(runner, work, started)
-    runner.forget_paused("ds_of_another")
+    assert runner.paused(DATASET) == [job]
+    assert runner.work_of(job.id) is work
+    runner.forget_paused("job_of_another")
     assert job.state == "paused"
-    runner.forget_paused(DATASET)
+    runner.forget_paused(job.id)
     with pytest.raises(JobCancelled):
         job.wait(10)
     assert work.undone == []
+    assert runner.paused(DATASET) == []
+
+
+def test_whoever_waits_for_a_paused_job_hears_that_it_is_over(runner: JobRunner) -> None:
+    started = threading.Event()
+    job = _paused(runner, PausedWork(_until_cancelled(started)), started)
+    gone = InterruptedJobError("Another one goes on with it.")
+    job.call_while_paused(lambda: runner.forget_paused(job.id, gone))
+    with pytest.raises(InterruptedJobError, match="Another"):
+        job.wait(10)
+
+
+def test_a_stop_that_was_asked_for_can_be_awaited(runner: JobRunner) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def body(job: Job) -> object:
+        started.set()
+        go_on.wait(10)
+        job.progress.check()
+        return None
+
+    job = Job("download", DATASET)
+    runner.submit(job, PausedWork(body))
+    assert started.wait(10)
+    job.wait_until_stopped(10)
+    assert job.state == "running"
+    job.pause()
+    job.wait_until_stopped(0.05)
+    assert job.state == "running"
+    threading.Timer(0.1, go_on.set).start()
+    job.wait_until_stopped(10)
+    assert job.state == "paused"

@@ -6,16 +6,19 @@ import io
 import itertools
 import json
 import random
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hub_fixtures import READER_TOKEN
 from hub_server import HubServer
 from small_disk import fill, small_disk
 
@@ -24,6 +27,7 @@ from mistudio_widgets.errors import (
     AlreadyExistsError,
     CorruptFileError,
     InsufficientDiskSpaceError,
+    InterruptedJobError,
     InUseError,
     InvalidRequestError,
     JobCancelled,
@@ -541,3 +545,173 @@ def test_the_users_own_cache_saves_the_fetching(manager: DatasetManager, large: 
     assert len({request.path for request in large.requests if request.origin == "cdn"}) == 2
     raw = manager.data_dir / "datasets" / record.id / "raw" / name
     assert raw.stat().st_ino == cached.stat().st_ino
+
+
+@pytest.fixture
+def damaged(
+    manager: DatasetManager, downloaded: DatasetRecord, tokenizer_path: Path
+) -> tuple[DatasetRecord, str]:
+    """A dataset with a tokenization, that has lost a file."""
+    made = manager.tokenize(downloaded.id, tokenizer=str(tokenizer_path), max_length=64).wait(120)
+    folder = manager.data_dir / "datasets" / downloaded.id / "raw"
+    (folder / "data/train-00001-of-00002.parquet").unlink()
+    manager.verify(downloaded.id).wait(60)
+    return downloaded, made.id
+
+
+def test_a_repair_that_is_cancelled_leaves_what_is_there(
+    manager: DatasetManager, large: HubServer, damaged: tuple[DatasetRecord, str]
+) -> None:
+    record, tokenization_id = damaged
+    large.throttle = 100_000
+    job = manager.retry(record.id)
+    _until(lambda: job.snapshot().phase == "downloading" and job.snapshot().per_s is not None)
+    job.cancel()
+    with pytest.raises(JobCancelled):
+        job.wait(20)
+    assert manager.get_dataset(record.id).status == "error"
+    assert manager.get_tokenization(tokenization_id).status == "ready"
+    folder = manager.data_dir / "datasets" / record.id
+    assert not (folder / "partial").exists()
+    large.throttle = None
+    assert manager.retry(record.id).wait(60).status == "ready"
+    assert manager.get_tokenization(tokenization_id).status == "ready"
+    assert manager.verify(record.id).wait(60).damaged == ()
+    assert {path.name for path in folder.iterdir()} == {"raw", "manifest.json", "tokenized"}
+
+
+def test_a_repair_brings_back_the_same_data_whatever_the_repository_became(
+    manager: DatasetManager, large: HubServer, damaged: tuple[DatasetRecord, str]
+) -> None:
+    record, tokenization_id = damaged
+    repo = large.repo("dataset", REPO)
+    assert repo is not None
+    repo.commit({"data/train-00000-of-00001.parquet": _parquet(9, 100_000)})
+    other = manager.download(REPO, revision="main").wait(60)
+    repaired = manager.retry(record.id).wait(60)
+    assert (repaired.commit, repaired.num_samples) == (record.commit, record.num_samples)
+    assert other.commit != repaired.commit
+    assert manager.get_tokenization(tokenization_id).status == "ready"
+    assert manager.verify(record.id).wait(60).damaged == ()
+
+
+def test_an_import_that_gives_other_texts_when_repaired_ends_its_tokenizations(
+    manager: DatasetManager, tmp_path: Path, tokenizer_path: Path
+) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text("one\ntwo\n")
+    record = manager.import_files(path).wait(60)
+    made = manager.tokenize(record.id, tokenizer=str(tokenizer_path), max_length=4).wait(60)
+    for change, status in (("", "ready"), ("three\n", "error")):
+        (file,) = manager._parts.storage.raw_dir(record.id).rglob("*.parquet")
+        _damage(file, "flip")
+        manager.verify(record.id).wait(60)
+        path.write_text(path.read_text() + change)
+        assert manager.retry(record.id).wait(60).status == "ready"
+        assert manager.get_tokenization(made.id).status == status
+    assert "changed" in str(manager.get_tokenization(made.id).error_message)
+    with pytest.raises(InvalidRequestError):
+        manager.load_tokens(made.id, "train")
+
+
+def test_a_pause_may_be_followed_by_a_retry_at_once(
+    manager: DatasetManager, large: HubServer
+) -> None:
+    job = _begun(manager, large)
+    large.throttle = None
+    job.pause()
+    assert manager.retry(job.dataset_id).wait(60).status == "ready"
+    again = manager.download(REPO, split="test")
+    again.cancel()
+    assert manager.download(REPO, split="test").wait(60).status == "ready"
+
+
+@pytest.mark.parametrize("lost", ["manifest.json", "raw", "", "tokenized", "receipt.json"])
+def test_whatever_is_lost_is_found_and_comes_back(
+    manager: DatasetManager, downloaded: DatasetRecord, tokenizer_path: Path, lost: str
+) -> None:
+    settings = {"tokenizer": str(tokenizer_path), "max_length": 64}
+    made = manager.tokenize(downloaded.id, settings).wait(120)
+    folder = manager.data_dir / "datasets" / downloaded.id
+    if lost == "receipt.json":
+        (folder / "tokenized" / made.id / lost).write_text("{")
+    elif lost == "manifest.json":
+        (folder / lost).unlink()
+    else:
+        shutil.rmtree(folder / lost)
+    report = manager.verify(downloaded.id).wait(60)
+    assert report.damaged
+    if lost in ("tokenized", "receipt.json"):
+        assert report.damaged == (f"tokenized/{made.id}/receipt.json",)
+        assert manager.get_dataset(downloaded.id).status == "ready"
+    else:
+        assert manager.get_dataset(downloaded.id).status == "error"
+        assert manager.retry(downloaded.id).wait(60).status == "ready"
+    assert manager.tokenize(downloaded.id, settings).wait(120).status == "ready"
+    assert manager.verify(downloaded.id).wait(60).damaged == ()
+
+
+def test_the_same_request_may_ask_for_more_of_a_paused_download(
+    manager: DatasetManager, large: HubServer, tokenizer_path: Path
+) -> None:
+    job = _paused(manager, large)
+    tokenize = {"tokenizer": str(tokenizer_path), "max_length": 64}
+    manager.download(REPO, name="Large", tokenize=tokenize).wait(60)
+    assert manager.get_dataset(job.dataset_id).name == "Large"
+    _until(lambda: bool(manager.list_tokenizations(job.dataset_id)))
+    _until(lambda: manager.jobs() == [])
+
+
+def test_a_paused_download_keeps_its_token_in_memory(
+    manager: DatasetManager, hub: HubServer
+) -> None:
+    hub.add("dataset", REPO, FILES, private=True, readers={READER_TOKEN})
+    hub.throttle = SLOW // 3
+    job = manager.download(REPO, hf_token=READER_TOKEN)
+    _until(lambda: job.snapshot().done > 100_000)
+    job.pause()
+    hub.throttle = None
+    assert manager.retry(job.dataset_id).wait(60).status == "ready"
+
+
+def test_whoever_waits_hears_that_another_manager_went_on(data_dir: Path, large: HubServer) -> None:
+    with (
+        DatasetManager(data_dir, device="cpu") as first,
+        DatasetManager(data_dir, device="cpu") as second,
+    ):
+        job = _paused(first, large)
+        second.retry(job.dataset_id).wait(60)
+        with pytest.raises(InterruptedJobError, match="Another"):
+            job.wait(20)
+        second.delete_dataset(job.dataset_id)
+        job = _paused(first, large)
+        second.delete_dataset(job.dataset_id)
+        with pytest.raises(JobCancelled):
+            job.wait(20)
+
+
+@pytest.mark.parametrize(
+    ("split", "splits"),
+    [
+        (None, None), ("all", None), ("", None), (["all"], None), ([" train "], ("train",)),
+        (["train", "train"], ("train",)), (["train", "test"], ("train", "test")),
+    ],
+)  # fmt: skip
+def test_splits_may_be_written_in_many_ways(
+    manager: DatasetManager, large: HubServer, split: Any, splits: tuple[str, ...] | None
+) -> None:
+    record = manager.download(REPO, split=split).wait(60)
+    assert record.splits == splits
+    assert set(record.split_info) == set(splits or ("train", "test"))
+
+
+@pytest.mark.parametrize("given", [{"split": 5}, {"split": [5]}, {"name": 5}, {"name": " "}])
+def test_what_cannot_be_meant_is_refused_at_once(
+    manager: DatasetManager, large: HubServer, given: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        manager.download(REPO, **given)
+    assert caught.value.field in given
+    assert manager.list_datasets().total == 0
+    with pytest.raises(NotFoundError):
+        manager.retry(5)  # type: ignore[arg-type]

@@ -101,6 +101,23 @@ def test_what_an_unfinished_download_fetched_stays(
         assert [job.id for job in next_one.jobs()] == ([job_id] if state == "paused" else [])
 
 
+def test_a_job_that_could_not_say_that_it_ended_blocks_nothing(
+    manager: DatasetManager, dataset: DatasetRecord
+) -> None:
+    _status(manager, dataset.id, "error", "processing")
+    (manager.data_dir / "datasets" / dataset.id / "manifest.json").unlink()
+    job_id = _orphan_job(manager, dataset.id)
+    with manager._parts.catalog.write() as writer:
+        row = writer.find_job(job_id)
+        assert row is not None
+        writer.delete_job(job_id)
+        writer.insert_job(JobRow(row.snapshot, owner_id=manager._parts.owner_id, request=None))
+    record = manager.get_dataset(dataset.id)
+    assert (record.status, record.error_code) == ("error", "interrupted")
+    assert manager.jobs() == []
+    assert manager.delete_dataset(dataset.id) > 0
+
+
 def test_an_interrupted_verification_harms_nothing(
     manager: DatasetManager, dataset: DatasetRecord
 ) -> None:
@@ -185,6 +202,7 @@ def test_a_failed_deletion_puts_everything_back(
         assert row is not None
         writer.delete_job(job_id)
         writer.insert_job(JobRow(row.snapshot, owner_id=manager._parts.owner_id, request=None))
+    manager._parts.own_jobs.add(job_id)
     with pytest.raises(InUseError) as caught:
         manager.delete_tokenization(tokenization.id)
     assert caught.value.by == (job_id,)

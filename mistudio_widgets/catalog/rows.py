@@ -53,7 +53,7 @@ class CatalogReader:
 
     def get_dataset(self, dataset_id: str) -> DatasetRecord:
         """Return the stored record; raises `NotFoundError`."""
-        found = self._datasets("WHERE id = ?", [dataset_id])
+        found = self._datasets("WHERE id = ?", [str(dataset_id)])
         if not found:
             raise NotFoundError(f"There is no dataset {dataset_id!r}.", hint="See list_datasets().")
         return found[0]
@@ -289,8 +289,14 @@ class CatalogWriter(CatalogReader):
             [owner_id, job_id],
         )
 
-    def update_job(self, snapshot: JobSnapshot) -> None:
-        """Record a job's new state."""
+    def update_job(
+        self, snapshot: JobSnapshot, *, request: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record a job's new state, and what it is asked for now if that has changed."""
+        if request is not None:
+            self._cursor.execute(
+                "UPDATE catalog.jobs SET request = ? WHERE id = ?", [_json(request), snapshot.id]
+            )
         self._cursor.execute(
             "UPDATE catalog.jobs SET state = ?, progress = ?, tokenization_id = ?, "
             "error_code = ?, error_message = ?, hint = ?, updated_at = ? WHERE id = ?",

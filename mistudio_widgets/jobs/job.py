@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from ..errors import InvalidRequestError, JobCancelled, MiStudioError
 from ..progress import Progress
 from ..records import PAUSABLE_KINDS, JobKind, JobSnapshot, JobState, new_job_id, utc_now
+
+_LOOK_S: Final = 1.0
 
 
 class Work(Protocol):
@@ -69,6 +72,7 @@ class Job:
         self._pausing = False
         self._ended = threading.Event()
         self._on_stop: Callable[[], None] | None = None
+        self._while_paused: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         snapshot = self.snapshot()
@@ -164,7 +168,7 @@ class Job:
         TimeoutError
             When ``timeout_s`` is up; the job goes on.
         """
-        if not self._ended.wait(timeout_s):
+        if not self.wait_until_ended(timeout_s):
             raise TimeoutError(f"The job did not end within {timeout_s} s; it goes on.")
         assert self._end is not None
         if self._end.state == "cancelled":
@@ -173,9 +177,24 @@ class Job:
             raise self._end.error
         return self._end.result
 
-    def wait_until_ended(self, timeout_s: float) -> bool:
+    def wait_until_ended(self, timeout_s: float | None) -> bool:
         """Wait without a result; False when ``timeout_s`` is up."""
-        return self._ended.wait(timeout_s)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            left = _LOOK_S if deadline is None else min(deadline - time.monotonic(), _LOOK_S)
+            if self._ended.wait(max(left, 0)):
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            if self._state == "paused" and self._while_paused is not None:
+                self._while_paused()
+
+    def wait_until_stopped(self, timeout_s: float) -> None:
+        """Wait while a pause or cancel that was asked for is not true yet."""
+        deadline = time.monotonic() + timeout_s
+        while (self._pausing or self._state == "cancelling") and time.monotonic() < deadline:
+            if self._ended.wait(0.02):
+                return
 
     @property
     def has_ended(self) -> bool:
@@ -231,6 +250,10 @@ class Job:
     def release(self) -> None:
         """Let `wait` return. For the runner."""
         self._ended.set()
+
+    def call_while_paused(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` now and then while somebody waits for a paused job."""
+        self._while_paused = callback
 
     def call_on_stop(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when `cancel` or `pause` was pressed. For the runner."""

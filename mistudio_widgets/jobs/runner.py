@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import InterruptedJobError, MiStudioError
-from ..records import JobKind, JobSnapshot
+from ..records import ACTIVE_STATES, JobKind, JobSnapshot
 from ..storage import write_atomic
 from .job import End, Job, PausableWork, Work
 
@@ -91,14 +91,23 @@ class JobRunner:
         with self._lock:
             self._paused[job.id] = (job, work)
 
-    def forget_paused(self, dataset_id: str) -> None:
-        """End the paused jobs of a dataset that is gone as cancelled."""
+    def work_of(self, job_id: str) -> Work | None:
+        """Return what a paused job of this runner was doing."""
         with self._lock:
-            gone = [job for job, _ in self._paused.values() if job.dataset_id == dataset_id]
-            for job in gone:
-                del self._paused[job.id]
-        for job in gone:
-            self._end(job, End("cancelled"))
+            entry = self._paused.get(job_id)
+        return entry[1] if entry else None
+
+    def forget_paused(self, job_id: str, error: MiStudioError | None = None) -> None:
+        """End the handle of a paused job, as cancelled or with an error; its work stays undone."""
+        with self._lock:
+            entry = self._paused.pop(job_id, None)
+        if entry is not None:
+            self._end(entry[0], End("failed", error=error) if error else End("cancelled"))
+
+    def paused(self, dataset_id: str) -> list[Job]:
+        """Return the paused jobs of a dataset."""
+        with self._lock:
+            return [job for job, _ in self._paused.values() if job.dataset_id == dataset_id]
 
     def close(self, timeout_s: float) -> bool:
         """Stop all jobs, which end as interrupted; True when all threads ended in time."""
@@ -250,7 +259,8 @@ class JobRunner:
         path = self._folder / f"{job.id}.json"
         try:
             write_atomic(path, snapshot.model_dump_json().encode(), durable=False)
-            if job.has_ended:
+            # it may have stopped since, and its file been removed
+            if job.state not in ACTIVE_STATES:
                 path.unlink(missing_ok=True)
         except OSError:
             _log.warning("could not write the progress of %s", job.id, exc_info=True)

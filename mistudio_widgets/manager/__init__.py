@@ -2,6 +2,7 @@
 
 api               `DatasetManager`
 datasets          its methods on datasets
+downloads         its methods on downloads
 tokenizations     its methods on tokenizations
 core              what both stand on: lifetime, jobs, events, disk
 checks            what is refused at once

@@ -35,7 +35,7 @@ def new_dataset(
     request: DownloadRequest | None = None,
 ) -> DatasetRecord:
     """Return the first record of a dataset."""
-    if not name.strip() or len(name) > _MAX_NAME_CHARS:
+    if not isinstance(name, str) or not name.strip() or len(name) > _MAX_NAME_CHARS:
         raise InvalidRequestError(
             f"A name has 1 to {_MAX_NAME_CHARS} characters that are not all blank.", field="name"
         )
@@ -63,21 +63,29 @@ def download_request(
 ) -> DownloadRequest:
     """Return what `download` was asked for, or say what is wrong with it."""
     check_repo_id(repo_id)
-    if isinstance(split, str):
-        splits: tuple[str, ...] | None
-        splits = None if split.strip().lower() in ("", "all") else (split.strip(),)
-    else:
-        splits = tuple(split) if split is not None else None
     try:
         return DownloadRequest(
             repo_id=repo_id,
             config=config or None,
-            splits=splits,
+            splits=_asked_splits(split),
             revision=revision or None,
             tokenize=follow_up_settings(tokenize),
         )
     except ValidationError as error:
         raise invalid_request(error, what="download") from error
+
+
+def _asked_splits(split: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the splits asked for, each once; None for all."""
+    given = [split] if isinstance(split, str) else split
+    if given is None:
+        return None
+    if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        raise InvalidRequestError(
+            f"split must be a name or a list of names, not {split!r}.", field="split"
+        )
+    names = tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
+    return None if not names or "all" in names else names
 
 
 def settings_of(

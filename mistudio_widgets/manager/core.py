@@ -26,6 +26,7 @@ from ..errors import (
 from ..hub import BandwidthLimit, Hub
 from ..jobs import Job, JobRunner, Owner, Work
 from ..records import (
+    ACTIVE_STATES,
     ALL_KINDS,
     DatasetRecord,
     DownloadRequest,
@@ -36,7 +37,7 @@ from ..records import (
     StorageReport,
     TokenizationRecord,
 )
-from ..storage import LOW_DISK_SHARE, Storage, default_data_dir
+from ..storage import LOW_DISK_SHARE, Storage, default_data_dir, disk_errors
 from .events import Announcer, completed_event, damage_event, error_event, progress_event
 from .follow import Follower
 from .parts import Parts
@@ -69,8 +70,10 @@ class Core:
             ("max_downloads", max_downloads),
             ("max_tokenizations", max_tokenizations),
         ):
-            if limit < 1:
-                raise InvalidRequestError(f"{field} must be at least 1, not {limit}.", field=field)
+            if not isinstance(limit, int) or limit < 1:
+                raise InvalidRequestError(
+                    f"{field} must be a whole number from 1 on, not {limit!r}.", field=field
+                )
         self.read_only = read_only or _is_voila()
         self.is_closed = False
         hub, bandwidth = Hub(hub_endpoint), BandwidthLimit(bandwidth_limit)
@@ -78,7 +81,8 @@ class Core:
             Path(data_dir) if data_dir is not None else default_data_dir(),
             read_only=self.read_only,
         )
-        self._owner = None if self.read_only else Owner(storage.owners_dir)
+        with disk_errors("open the data folder"):
+            self._owner = None if self.read_only else Owner(storage.owners_dir)
         self._parts = Parts(
             storage=storage,
             catalog=Catalog(storage.catalog_path, read_only=self.read_only),
@@ -233,6 +237,7 @@ class Core:
         tokenization_id: str | None = None,
     ) -> Job:
         job = Job(kind, dataset_id, tokenization_id)
+        self._parts.own_jobs.add(job.id)
         writer.insert_job(
             JobRow(
                 snapshot=job.snapshot(),
@@ -270,7 +275,7 @@ class Core:
             for row in writer.active_jobs()
             if row.snapshot.dataset_id == dataset_id
             and row.snapshot.kind in kinds
-            and self._parts.is_alive(row.owner_id)
+            and self._parts.is_alive(row)
         )
         if by:
             raise InUseError(
@@ -284,6 +289,8 @@ class Core:
             self._after_success(job)
         self._follower.notify()
         snapshot = job.snapshot()
+        if snapshot.state not in ACTIVE_STATES:
+            self._parts.own_jobs.discard(job.id)
         if snapshot.state == "failed":
             self._announcer.announce(error_event(snapshot))
         elif snapshot.state == "succeeded":

@@ -13,7 +13,12 @@ from typing import Any, Final
 
 from .. import importer
 from ..catalog import CatalogWriter
-from ..errors import AlreadyExistsError, MiStudioError
+from ..errors import (
+    AlreadyExistsError,
+    CorruptFileError,
+    MiStudioError,
+    TokenizationError,
+)
 from ..hub import HfToken, HubPlan, check_repo_id
 from ..jobs import Job
 from ..records import (
@@ -23,6 +28,7 @@ from ..records import (
     ImportRequest,
     Manifest,
     StoredStatus,
+    TokenizationRecord,
     utc_now,
 )
 from ..storage import disk_errors, fsync_dir, remove_tree, sha256_of, tree_bytes
@@ -38,12 +44,18 @@ class _DatasetWork:
         self._parts = parts
 
     def undo(self, job: Job) -> None:
-        """Remove files and row, unless another manager goes on with them."""
+        """Remove files and row, unless another manager goes on with them.
+
+        A repair that is cancelled leaves the dataset damaged, as it was.
+        """
         with self._parts.catalog.read() as reader:
             row = reader.find_job(job.id) if reader is not None else None
         if row is not None and row.owner_id != self._parts.owner_id:
             return
         self._discard_staging(job)
+        if self._parts.storage.was_published(job.dataset_id):
+            self._give_up_repair(job)
+            return
         folder = self._parts.storage.dataset_dir(job.dataset_id)
         if folder.exists():
             remove_tree(folder)
@@ -78,6 +90,17 @@ class _DatasetWork:
         folder = self._parts.storage.staging_dir(job.id)
         if folder.exists():
             remove_tree(folder)
+
+    def _give_up_repair(self, job: Job) -> None:
+        self._discard_fetched(job)
+        cancelled = job.snapshot().model_copy(update={"state": "cancelled"})
+        with self._parts.catalog.write() as writer:
+            name = writer.get_dataset(job.dataset_id).name
+            error = CorruptFileError(
+                f"The repair of {name!r} was cancelled.", path="raw", hint="Retry repairs it."
+            )
+            writer.update_dataset(job.dataset_id, status="error", **error_fields(error))
+            writer.update_job(cancelled)
 
     def _discard_fetched(self, job: Job) -> None:
         folder = self._parts.storage.fetch_dir(job.dataset_id)
@@ -129,6 +152,7 @@ class _DatasetWork:
             {**old.model_dump(), **changes, "status": "ready", "updated_at": utc_now()}
         )
         job.progress.check()
+        stale = self._stale_tokenizations(job, files)
         self._parts.storage.publish_dataset(raw, Manifest(dataset=record, files=files))
         self._discard_staging(job)
         self._discard_fetched(job)
@@ -137,8 +161,30 @@ class _DatasetWork:
             if writer.get_dataset(job.dataset_id).status == "downloading":
                 writer.update_dataset(job.dataset_id, status="processing")
             record = writer.update_dataset(job.dataset_id, **{**changes, "status": "ready"})
+            for tokenization in stale:
+                writer.put_tokenization(tokenization)
             writer.update_job(done)
         return record
+
+    def _stale_tokenizations(self, job: Job, files: Sequence[DataFile]) -> list[TokenizationRecord]:
+        """Return the tokenizations that a repair leaves without their data, as errors."""
+        storage = self._parts.storage
+        before = storage.manifest_aside(job.dataset_id)
+        contents = [(file.split, file.sha256) for file in files]
+        if before is None or contents == [(file.split, file.sha256) for file in before.files]:
+            return []
+        with self._parts.catalog.read() as reader:
+            assert reader is not None
+            records = reader.tokenizations_of([job.dataset_id])[job.dataset_id]
+        stale = [record for record in records if record.status == "ready"]
+        error = TokenizationError(
+            "The dataset's texts have changed since.", hint="Tokenize again with these settings."
+        )
+        for record in stale:
+            storage.forget_receipt(job.dataset_id, record.id)
+        return [
+            record.model_copy(update={"status": "error", **error_fields(error)}) for record in stale
+        ]
 
 
 class ImportWork(_DatasetWork):
@@ -194,7 +240,7 @@ class DownloadWork(_DatasetWork):
     def __init__(self, parts: Parts, request: DownloadRequest, hf_token: HfToken) -> None:
         super().__init__(parts)
         self._request = request
-        self._hf_token = hf_token
+        self.hf_token: HfToken = hf_token
         check_repo_id(request.repo_id)
 
     def run(self, job: Job) -> DatasetRecord:
@@ -206,7 +252,7 @@ class DownloadWork(_DatasetWork):
         fetched = self._parts.hub.fetch(
             found,
             storage.fetch_dir(job.dataset_id),
-            hf_token=self._hf_token,
+            hf_token=self.hf_token,
             progress=job.progress,
             share=_FETCH_SHARE,
             limit=self._parts.bandwidth,
@@ -246,20 +292,29 @@ class DownloadWork(_DatasetWork):
         storage = self._parts.storage
         space = storage.space()
         job.progress.start("planning", unit="files", share=0.0)
+        is_repair = storage.was_published(job.dataset_id)
         found = self._parts.hub.plan(
-            self._request,
-            hf_token=self._hf_token,
+            self._at_its_commit(job) if is_repair else self._request,
+            hf_token=self.hf_token,
             free_bytes=space.free_bytes,
             reserve_bytes=space.reserve_bytes,
         )
         job.progress.check()
         storage.check_space(max(found.plan.disk_bytes - self._bytes_there(job), 0))
-        self._refuse_same_commit(job, found.plan.commit)
+        if not is_repair:
+            self._refuse_same_commit(job, found.plan.commit)
         with self._parts.catalog.write() as writer:
             writer.update_dataset(
                 job.dataset_id, commit=found.plan.commit, description=found.plan.description
             )
         return found
+
+    def _at_its_commit(self, job: Job) -> DownloadRequest:
+        """Return the request for what the dataset is, whatever the repository became since."""
+        with self._parts.catalog.read() as reader:
+            assert reader is not None
+            commit = reader.get_dataset(job.dataset_id).commit
+        return self._request.model_copy(update={"revision": commit or self._request.revision})
 
     def _bytes_there(self, job: Job) -> int:
         """Return what an earlier try fetched, and what a repair links instead of fetching."""

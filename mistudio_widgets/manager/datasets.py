@@ -1,4 +1,4 @@
-"""The methods on datasets: list, plan, download, import, retry, delete, load."""
+"""The methods on datasets: list, import, retry, verify, delete, load."""
 
 from __future__ import annotations
 
@@ -7,36 +7,31 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import importer
-from ..catalog import CatalogWriter, JobRow
-from ..errors import AlreadyExistsError, InvalidRequestError, NotFoundError
+from ..errors import InvalidRequestError
 from ..jobs import Job, Work, ended_job
 from ..records import (
     DataFile,
     DatasetRecord,
     DatasetStatus,
-    DownloadPlan,
     DownloadRequest,
     ImportRequest,
-    JobKind,
     Page,
     SampleBy,
     Source,
-    StoredStatus,
     TokenizationRecord,
     TokenizationSettings,
 )
 from ..storage import remove_tree
 from .checks import (
     check_split,
-    download_request,
     follow_up_settings,
     import_request,
     must_be_ready,
     name_of,
     new_dataset,
 )
-from .core import Core
-from .dataset_work import DownloadWork, ImportWork, restart
+from .dataset_work import ImportWork
+from .downloads import DownloadMethods
 from .loading import load_split
 from .recovery import recover, settle_deletions
 from .verify_work import VerifyWork
@@ -45,7 +40,7 @@ if TYPE_CHECKING:
     import datasets
 
 
-class DatasetMethods(Core):
+class DatasetMethods(DownloadMethods):
     """What can be done with datasets."""
 
     def list_datasets(
@@ -93,158 +88,6 @@ class DatasetMethods(Core):
     def get_dataset(self, dataset_id: str) -> DatasetRecord:
         """Return one dataset; raises `NotFoundError`."""
         return self._view.dataset(dataset_id)
-
-    def plan_download(
-        self,
-        repo_id: str,
-        *,
-        config: str | None = None,
-        split: str | Sequence[str] | None = None,
-        revision: str | None = None,
-        hf_token: str | bool | None = None,
-    ) -> DownloadPlan:
-        """Return what `download` would fetch, without fetching data.
-
-        Raises
-        ------
-        HubError
-            In its children's detail: not found, gated, offline and so on.
-        ReadOnlyError
-            A read-only manager does not use the network.
-        """
-        self._parts.must_write("ask the hub")
-        request = download_request(repo_id, config, split, revision, None)
-        space = self._parts.storage.space()
-        return self._parts.hub.plan(
-            request,
-            hf_token=hf_token,
-            free_bytes=space.free_bytes,
-            reserve_bytes=space.reserve_bytes,
-        ).plan
-
-    def download(
-        self,
-        repo_id: str,
-        *,
-        config: str | None = None,
-        split: str | Sequence[str] | None = None,
-        revision: str | None = None,
-        hf_token: str | bool | None = None,
-        name: str | None = None,
-        tokenize: TokenizationSettings | Mapping[str, Any] | None = None,
-    ) -> Job:
-        """Download a dataset from the hub in the background.
-
-        Parameters
-        ----------
-        repo_id : str
-            "owner/name", or a name alone.
-        config : str, optional
-            Default: the repository's default config.
-        split : str or list of str, optional
-            Default: all.
-        revision : str, optional
-            Branch, tag or commit.
-        hf_token : str, False or None
-            None: the user's own login. False: none. A given token is kept in memory only.
-        name : str, optional
-            Default: ``repo_id``.
-        tokenize : TokenizationSettings, optional
-            Tokenize as soon as the data are ready, as a job of its own.
-
-        Returns
-        -------
-        Job
-            Its result is the `DatasetRecord`. The row is in the catalog already.
-
-        Raises
-        ------
-        AlreadyExistsError
-            The same download is there or on its way.
-        InvalidRequestError, ReadOnlyError
-        """
-        self._parts.must_write("download")
-        request = download_request(repo_id, config, split, revision, tokenize)
-        with self._parts.catalog.write() as writer:
-            dataset_id = self._reusable_download(writer, request)
-            if dataset_id is None:
-                record = new_dataset(name or repo_id, "huggingface", "downloading", request=request)
-                writer.insert_dataset(record)
-                job = self._new_job(writer, "download", record.id, request)
-            else:
-                job = self._again(writer, "download", dataset_id, "downloading", request)
-        return self._submit(job, DownloadWork(self._parts, request, hf_token))
-
-    def _again(
-        self,
-        writer: CatalogWriter,
-        kind: JobKind,
-        dataset_id: str,
-        status: StoredStatus,
-        request: DownloadRequest | ImportRequest,
-    ) -> Job:
-        """Set a dataset back to work, by its paused job or a new one."""
-        self._parts.storage.forget_manifest(dataset_id)
-        restart(writer, dataset_id, status)
-        last = writer.last_job(dataset_id, [kind])
-        if last is None or not last.snapshot.paused:
-            return self._new_job(writer, kind, dataset_id, request)
-        job = self._paused_job(writer, last)
-        writer.update_job(job.snapshot().model_copy(update={"state": "queued"}))
-        return job
-
-    def job(self, job_id: str) -> Job:
-        """Return a job of this manager by its id, or one that is paused, whoever paused it.
-
-        Raises
-        ------
-        NotFoundError
-            No such job, or it runs in another process.
-        ReadOnlyError
-            A read-only manager has no jobs to handle.
-        """
-        try:
-            return super().job(job_id)
-        except NotFoundError:
-            with self._parts.catalog.write() as writer:
-                row = writer.find_job(job_id)
-                if row is None or not row.snapshot.paused:
-                    raise
-                job = self._paused_job(writer, row)
-        self._remember(job)
-        return job
-
-    def _paused_job(self, writer: CatalogWriter, row: JobRow) -> Job:
-        """Return the handle of a paused job, which is now this manager's."""
-        job = self._runner.find(row.snapshot.id)
-        if job is None:
-            job = Job(row.snapshot.kind, row.snapshot.dataset_id, continued=row.snapshot)
-            request = DownloadRequest.model_validate(row.request)
-            self._runner.adopt_paused(job, DownloadWork(self._parts, request, None))
-        writer.adopt_job(job.id, self._parts.owner_id)
-        return job
-
-    def _reusable_download(self, writer: CatalogWriter, request: DownloadRequest) -> str | None:
-        same = writer.find_download(
-            repo_id=request.repo_id,
-            config=request.config,
-            splits=request.splits,
-            revision=request.revision,
-        )
-        alive = {
-            row.snapshot.dataset_id
-            for row in writer.active_jobs()
-            if self._parts.is_alive(row.owner_id)
-        }
-        for record in same:
-            if record.status == "ready" or record.id in alive:
-                state = "there" if record.status == "ready" else "on its way"
-                raise AlreadyExistsError(
-                    f"{request.repo_id} is {state} already as {record.name!r}.",
-                    existing_id=record.id,
-                    hint="Use that dataset, or delete it first.",
-                )
-        return next((record.id for record in same), None)
 
     def import_files(
         self,
@@ -369,10 +212,14 @@ class DatasetMethods(Core):
             A table that was imported from memory is gone: import it again.
         """
         self._parts.must_write("retry")
+        record = self.get_dataset(dataset_id)
+        self._settle(dataset_id)
         recover(self._parts)
         record = self.get_dataset(dataset_id)
         if record.status in ("ready", "tokenizing"):
-            return ended_job("import", dataset_id, record)
+            done = ended_job("import", dataset_id, record)
+            self._remember(done)
+            return done
         with self._parts.catalog.write() as writer:
             self._must_be_idle(writer, dataset_id, "retry")
             last = writer.last_job(dataset_id, ["download", "import"])
@@ -383,15 +230,14 @@ class DatasetMethods(Core):
                     hint="Import it again, and delete this one.",
                 )
             work: Work
-            status: StoredStatus
-            request: ImportRequest | DownloadRequest
             if last.snapshot.kind == "download":
-                request, status = DownloadRequest.model_validate(last.request), "downloading"
-                work = DownloadWork(self._parts, request, hf_token)
+                wanted = DownloadRequest.model_validate(last.request)
+                job = self._again(writer, "download", dataset_id, "downloading", wanted)
+                work = self._download_work(job, wanted, hf_token)
             else:
-                request, status = ImportRequest.model_validate(last.request), "processing"
+                request = ImportRequest.model_validate(last.request)
+                job = self._again(writer, "import", dataset_id, "processing", request)
                 work = ImportWork(self._parts, request=request)
-            job = self._again(writer, last.snapshot.kind, dataset_id, status, request)
         return self._submit(job, work)
 
     def verify(self, dataset_id: str) -> Job:
@@ -447,7 +293,8 @@ class DatasetMethods(Core):
         except BaseException:
             settle_deletions(self._parts)
             raise
-        self._runner.forget_paused(dataset_id)
+        for job in self._runner.paused(dataset_id):
+            self._runner.forget_paused(job.id)
         self._follower.notify()
         return remove_tree(trash) if trash is not None else 0
 

@@ -26,23 +26,29 @@ def load_split(name: str, folder: Path, files: Sequence[DataFile]) -> datasets.D
         When a file is missing or is no whole Parquet file.
     """
     import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    # its own names allow no "-" or space; such a split stays unnamed
-    split: Any = datasets.NamedSplit(name) if re.fullmatch(r"\w+(\.\w+)*", name) else None
+    # its own names allow no "-" or space, and "all" means something else; these stay unnamed
+    is_allowed = name != "all" and re.fullmatch(r"\w+(\.\w+)*", name)
+    split: Any = datasets.NamedSplit(name) if is_allowed else None
     # it cannot read a file without rows
     paths: list[Any] = [str(folder / file.path) for file in files if file.num_rows]
     with _readable(folder, files):
         if not paths:
             return _empty(folder / files[0].path, split)
-        return datasets.Dataset.from_parquet(paths, split=split)
+        schemas = [pq.read_schema(path) for path in paths]
+        # of itself it takes the first file's, where a column may be all null
+        common = pa.unify_schemas(schemas, promote_options="permissive")
+        features = datasets.Features.from_arrow_schema(common)
+        return datasets.Dataset.from_parquet(paths, split=split, features=features)
 
 
 def _empty(path: Path, split: Any) -> datasets.Dataset:
     import datasets
     import pyarrow.parquet as pq
 
-    schema = pq.read_schema(path)
-    return datasets.Dataset(schema.empty_table(), split=split)
+    return datasets.Dataset(pq.read_schema(path).empty_table(), split=split)
 
 
 @contextmanager

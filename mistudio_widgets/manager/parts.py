@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ..catalog import Catalog
+from ..catalog import Catalog, JobRow
 from ..errors import MiStudioError, ReadOnlyError
 from ..hub import BandwidthLimit, Hub
 from ..jobs import Job, is_owner_alive
@@ -26,6 +26,8 @@ class Parts:
     executor: Executor | None
     bandwidth: BandwidthLimit
     keep_originals: bool
+    own_jobs: set[str] = field(default_factory=set)
+    """Jobs of this manager that have not ended, from before their rows are committed."""
 
     def must_write(self, what: str) -> None:
         """Raise `ReadOnlyError` unless this manager may write."""
@@ -35,9 +37,15 @@ class Parts:
                 hint="Use a DatasetManager in a notebook or script of your own.",
             )
 
-    def is_alive(self, owner_id: str) -> bool:
-        """Whether the manager that started a job still lives."""
-        return owner_id == self.owner_id or is_owner_alive(self.storage.owners_dir, owner_id)
+    def is_alive(self, row: JobRow) -> bool:
+        """Whether somebody still works on a job.
+
+        One of this manager's own may have ended while the catalog was locked by others, and
+        could not say so.
+        """
+        if row.owner_id == self.owner_id:
+            return row.snapshot.id in self.own_jobs
+        return is_owner_alive(self.storage.owners_dir, row.owner_id)
 
     def record_state(self, job: Job, state: JobState) -> None:
         """Write a job's state into the catalog."""

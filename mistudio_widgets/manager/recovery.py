@@ -29,7 +29,7 @@ def recover(parts: Parts) -> int:
         How many jobs had been interrupted.
     """
     with parts.catalog.write() as writer:
-        dead = [row for row in writer.active_jobs() if not parts.is_alive(row.owner_id)]
+        dead = [row for row in writer.active_jobs() if not parts.is_alive(row)]
         for row in dead:
             _record_end(parts, writer, row)
     for row in dead:

@@ -108,7 +108,7 @@ class TokenizationMethods(Core):
             job = self._runner.find(row.snapshot.id)
             if job is not None:
                 return job
-            if self._parts.is_alive(row.owner_id):
+            if self._parts.is_alive(row):
                 raise AlreadyExistsError(
                     "Another manager makes this tokenization now.",
                     existing_id=tokenization_id,
@@ -123,7 +123,7 @@ class TokenizationMethods(Core):
     def _must_not_be_made(self, writer: CatalogWriter, tokenization_id: str) -> None:
         for row in writer.active_jobs():
             is_its_job = row.snapshot.tokenization_id == tokenization_id
-            if is_its_job and self._parts.is_alive(row.owner_id):
+            if is_its_job and self._parts.is_alive(row):
                 raise InUseError(
                     "This tokenization is being made.",
                     by=(row.snapshot.id,),

@@ -154,7 +154,7 @@ class TokenizeWork:
     def _must_not_be_made(self, writer: CatalogWriter, true_id: str) -> None:
         for row in writer.active_jobs():
             is_its_job = row.snapshot.tokenization_id == true_id
-            if is_its_job and self._parts.is_alive(row.owner_id):
+            if is_its_job and self._parts.is_alive(row):
                 raise AlreadyExistsError(
                     "The same tokenization is being made under another name of the tokenizer.",
                     existing_id=true_id,

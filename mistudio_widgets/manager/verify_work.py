@@ -28,23 +28,27 @@ class VerifyWork:
         self._parts.record_state(job, "running")
         storage = self._parts.storage
         folder = storage.dataset_dir(job.dataset_id)
-        manifest = storage.read_manifest(job.dataset_id)
-        receipts = {
-            found: storage.read_receipt(job.dataset_id, found).files
-            for found in storage.tokenization_ids(job.dataset_id)
-        }
-        groups: list[Sequence[DataFile | TokenFile]] = [manifest.files, *receipts.values()]
-        num_bytes = sum(file.size_bytes for group in groups for file in group)
+        with self._parts.catalog.read() as reader:
+            assert reader is not None
+            dataset = reader.get_dataset(job.dataset_id)
+            records = reader.tokenizations_of([job.dataset_id])[job.dataset_id]
+        ready = [record.id for record in records if record.status == "ready"]
+        listed = self._manifest_files(job.dataset_id)
+        receipts = {found: self._receipt_files(job.dataset_id, found) for found in ready}
+        groups: list[Sequence[DataFile | TokenFile] | None] = [listed, *receipts.values()]
+        num_bytes = sum(file.size_bytes for group in groups for file in group or ())
         job.progress.start("verifying", total=num_bytes, unit="bytes")
-        damaged = _damaged(folder, manifest.files, job.progress)
+        damaged = _damaged(folder, listed, "manifest.json", job.progress)
         damaged_tokens = {
-            found: _damaged(storage.tokenization_dir(job.dataset_id, found), files, job.progress)
+            found: _damaged(
+                storage.tokenization_dir(job.dataset_id, found), files, "receipt.json", job.progress
+            )
             for found, files in receipts.items()
         }
-        self._record(job, manifest.dataset, damaged, damaged_tokens)
+        self._record(job, dataset, damaged, damaged_tokens)
         return VerifyReport(
             dataset_id=job.dataset_id,
-            num_files=sum(map(len, groups)),
+            num_files=sum(len(group or ()) for group in groups),
             num_bytes=num_bytes,
             damaged=(
                 *damaged,
@@ -69,6 +73,18 @@ class VerifyWork:
                 snapshot.model_copy(update={"state": "failed", **error_fields(error)})
             )
 
+    def _manifest_files(self, dataset_id: str) -> Sequence[DataFile] | None:
+        try:
+            return self._parts.storage.read_manifest(dataset_id).files
+        except CorruptFileError:
+            return None
+
+    def _receipt_files(self, dataset_id: str, tokenization_id: str) -> Sequence[TokenFile] | None:
+        try:
+            return self._parts.storage.read_receipt(dataset_id, tokenization_id).files
+        except CorruptFileError:
+            return None
+
     def _record(
         self,
         job: Job,
@@ -88,7 +104,15 @@ class VerifyWork:
             writer.update_job(done)
 
 
-def _damaged(folder: Path, files: Sequence[DataFile | TokenFile], progress: Progress) -> list[str]:
+def _damaged(
+    folder: Path,
+    files: Sequence[DataFile | TokenFile] | None,
+    list_name: str,
+    progress: Progress,
+) -> list[str]:
+    """Return the files that are not what ``list_name`` says, or that itself when it is lost."""
+    if files is None:
+        return [list_name]
     damaged = []
     for file in dict.fromkeys(files):
         path = folder / file.path

@@ -86,7 +86,7 @@ class View:
             job = self._local(row)
             if job is not None:
                 running.append(job.snapshot())
-            elif self._parts.is_alive(row.owner_id):
+            elif self._parts.is_alive(row):
                 running.append(self._from_file(row))
             else:
                 interrupted.append(self._from_file(row))
