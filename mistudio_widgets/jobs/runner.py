@@ -262,8 +262,9 @@ class JobRunner:
             # it may have stopped since, and its file been removed
             if job.state not in ACTIVE_STATES:
                 path.unlink(missing_ok=True)
-        except OSError:
-            _log.warning("could not write the progress of %s", job.id, exc_info=True)
+        except OSError as error:
+            # ten times a second, and told in a better place when it ends the job
+            _log.debug("could not write the progress of %s: %s", job.id, error)
         return True
 
 
