@@ -58,16 +58,19 @@ class Affixes:
         Before and after each document.
     separator : int or None
         Between two documents.
+    middle : tuple of int
+        Between the two texts of a pair.
     """
 
     prefix: tuple[int, ...] = ()
     suffix: tuple[int, ...] = ()
     separator: int | None = None
+    middle: tuple[int, ...] = ()
 
     @property
     def num_around(self) -> int:
         """How many ids each document gets."""
-        return len(self.prefix) + len(self.suffix)
+        return len(self.prefix) + len(self.middle) + len(self.suffix)
 
     @property
     def num_between(self) -> int:
@@ -167,16 +170,33 @@ def join_documents(
     if not lengths.numel() or not (before or after):
         return ids
     ends = torch.cumsum(lengths + len(before) + len(after), dim=0)
-    stream = torch.empty(int(ends[-1]), dtype=ids.dtype, device=ids.device)
-    is_content = torch.ones(stream.shape, dtype=torch.bool, device=ids.device)
     starts = ends - lengths - len(before) - len(after)
     places = [(starts + position, token) for position, token in enumerate(before)]
     places += [(ends - len(after) + position, token) for position, token in enumerate(after)]
-    for positions, token in places:
-        stream[positions] = token
-        is_content[positions] = False
-    stream.masked_scatter_(is_content, ids)
+    stream = insert_tokens(ids, places)
     return stream if continues else stream[affixes.num_between :]
+
+
+def insert_tokens(ids: Tensor, places: Sequence[tuple[Tensor, int]]) -> Tensor:
+    """Put tokens between ids.
+
+    Parameters
+    ----------
+    ids : Tensor of int32, shape (n_tokens,)
+    places : sequence of pairs
+        Positions in the result (Tensor of int64, shape (n,)), and the token that stands there.
+
+    Returns
+    -------
+    Tensor of int32, shape (n_tokens + all n,)
+    """
+    num_ids = len(ids) + sum(len(positions) for positions, _ in places)
+    joined = torch.empty(num_ids, dtype=ids.dtype, device=ids.device)
+    is_content = torch.ones(joined.shape, dtype=torch.bool, device=ids.device)
+    for positions, token in places:
+        joined[positions] = token
+        is_content[positions] = False
+    return joined.masked_scatter_(is_content, ids)
 
 
 def place_documents(

@@ -6,7 +6,7 @@ call on the same samples where transformers has such an option, else a slow and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -45,11 +45,21 @@ class Bench:
     tokenizers: dict[str, Tokenizer]
     count: int = 0
 
-    def make(self, kind: str = "word", texts: list[Any] = TEXTS, **options: Any) -> Made:
+    def make(
+        self,
+        kind: str = "word",
+        texts: Sequence[Any] = TEXTS,
+        *,
+        pairs: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Made:
         self.count += 1
         folder = self.folder / str(self.count)
         folder.mkdir()
-        table = pa.table({"text": pa.array(texts, pa.string())})
+        columns = {"text": pa.array(texts, pa.string())}
+        if pairs is not None:
+            columns["pair"] = pa.array(pairs, pa.string())
+        table = pa.table(columns)
         splits = {"train": [folder / "train.parquet"], "test": [folder / "test.parquet"]}
         pq.write_table(table, splits["train"][0])
         pq.write_table(table.slice(0, 2), splits["test"][0])
@@ -172,6 +182,22 @@ def _truncation(bench: Bench) -> None:
         is_cut = made.result.accounting.tokens_truncated > 0
         assert is_cut == bool(theirs)
     assert rows["longest_first"] != rows["do_not_truncate"]
+
+
+def _pair_column(bench: Bench) -> None:
+    for kind in bench.tokenizers:
+        for truncation in ("longest_first", "only_second"):
+            made = bench.make(
+                kind,
+                pairs=OTHER_TEXTS,
+                mode="per_sample",
+                max_length=40,
+                truncation=truncation,
+                pair_column="pair",
+            )
+            expected = bench.peer(kind)(TEXTS, OTHER_TEXTS, truncation=truncation, max_length=40)
+            assert made.rows == expected["input_ids"]
+    assert made.rows != bench.make(kind, mode="per_sample", max_length=40).rows
 
 
 def _add_special_tokens(bench: Bench) -> None:
@@ -313,6 +339,7 @@ CASES: Final[dict[str, Callable[[Bench], None]]] = {
     "stride": _stride,
     "padding": _padding,
     "truncation": _truncation,
+    "pair_column": _pair_column,
     "add_special_tokens": _add_special_tokens,
     "return_attention_mask": _return_attention_mask,
     "begin_sequence_token": _begin_sequence_token,

@@ -1,6 +1,7 @@
 """Tokenizers: load one, choose an engine, prove it equal to the reference.
 
 loading     `load_tokenizer`: a path to a `Tokenizer`
+chat        `ChatTemplate`: conversations to text
 tokenizer   `Tokenizer`: what a tokenizer.json says, its special tokens and its template
 engines     `open_encoder`: texts to flat ids, by fastokens or by the reference
 probes      `choose_engine`: the texts on which an engine must equal the reference
@@ -9,15 +10,21 @@ The reference is the ``tokenizers`` library. Another engine is used only where i
 same ids.
 """
 
-from .engines import Encoder, EncoderSpec, Engine, open_encoder
+from .chat import ChatTemplate, Message, RenderingFault, render_plain
+from .engines import Encoder, EncoderSpec, Engine, Ids, open_encoder
 from .loading import display_name, fingerprint, load_tokenizer
 from .probes import choose_engine, is_equal_on_probes, probe_texts
-from .tokenizer import Tokenizer
+from .tokenizer import PairTemplate, Tokenizer
 
 __all__ = [
+    "ChatTemplate",
     "Encoder",
     "EncoderSpec",
     "Engine",
+    "Ids",
+    "Message",
+    "PairTemplate",
+    "RenderingFault",
     "Tokenizer",
     "choose_engine",
     "display_name",
@@ -26,4 +33,5 @@ __all__ = [
     "load_tokenizer",
     "open_encoder",
     "probe_texts",
+    "render_plain",
 ]

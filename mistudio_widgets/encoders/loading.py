@@ -6,13 +6,13 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import TokenizationError, TokenizerNotFoundError, shown_path
 from .engines import file_sha256, open_backend
-from .tokenizer import ROLES, Tokenizer, find_roles, find_template
+from .tokenizer import ROLES, Role, Tokenizer, find_pair_template, find_roles, find_template
 
 if TYPE_CHECKING:
     import tokenizers
@@ -67,23 +67,32 @@ def load_tokenizer(
         if token.special
     }
     vocab = backend.get_vocab(with_added_tokens=True)
+    roles = find_roles(special, _read_companions(file.parent), backend)
     return Tokenizer(
         name=name or display_name(given),
         path=str(file.resolve()),
         sha256=file_sha256(file),
         vocab_size=len(vocab),
         num_ids=max(vocab.values(), default=-1) + 1,
-        roles=find_roles(special, _read_companions(file.parent), backend),
+        roles=roles,
         special_tokens=special,
         template=find_template(backend),
         backend=backend,
+        pair_template=find_pair_template(backend),
+        chat_templates=_read_chat_templates(file.parent),
+        named_tokens=_named_tokens(file.parent, roles, special),
     )
 
 
-def fingerprint(file: Path) -> str:
+def fingerprint(file: Path, *, with_chat: bool = False) -> str:
     """Hash what decides the ids: a ``tokenizer.json``, and what the files beside it name.
 
     Two folders with the same tokenizer.json but another eos fill and separate differently.
+
+    Parameters
+    ----------
+    with_chat : bool
+        Whether conversations are rendered: then the chat templates decide as well.
 
     Raises
     ------
@@ -91,10 +100,16 @@ def fingerprint(file: Path) -> str:
         When a file beside it cannot be read.
     """
     own = file_sha256(file)
-    named = _read_companions(file.parent)
+    named: dict[str, Any] = {**_read_companions(file.parent)}
+    if with_chat:
+        named["chat"] = [_read_chat_templates(file.parent), _read_token_texts(file.parent)]
     if not named:
         return own
     return hashlib.sha256(json.dumps([own, named], sort_keys=True).encode()).hexdigest()
+
+
+COMPANIONS: Final = ("special_tokens_map.json", "tokenizer_config.json", "chat_template.jinja")
+"""Files beside a tokenizer.json that say more about it."""
 
 
 def display_name(path: Path) -> str:
@@ -190,6 +205,59 @@ def _read_companions(folder: Path) -> dict[str, str | None]:
             if key in content:
                 named[key] = _token_text(content[key])
     return named
+
+
+def _read_token_texts(folder: Path) -> dict[str, str]:
+    """Read the texts of "bos_token", "mask_token" and so on."""
+    texts: dict[str, str] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        for key, value in _read_object(folder / name).items():
+            text = _token_text(value)
+            if key.endswith("_token") and text is not None:
+                texts[key] = text
+    return texts
+
+
+def _named_tokens(
+    folder: Path, roles: Mapping[Role, int | None], special: Mapping[int, str]
+) -> dict[str, str]:
+    usual = {
+        f"{role}_token": special[token_id]
+        for role, token_id in roles.items()
+        if token_id is not None and token_id in special
+    }
+    return {**usual, **_read_token_texts(folder)}
+
+
+def _read_chat_templates(folder: Path) -> dict[str, str]:
+    """Read the chat templates where transformers looks for them; files win over the config."""
+    files = {path.stem: path for path in sorted((folder / "chat_templates").glob("*.jinja"))}
+    if (folder / "chat_template.jinja").is_file():
+        files["default"] = folder / "chat_template.jinja"
+    if files:
+        return {name: _read_text(path) for name, path in files.items()}
+    configured = _read_object(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(configured, str):
+        return {"default": configured}
+    if not isinstance(configured, list):
+        return {}
+    return {
+        item["name"]: item["template"]
+        for item in configured
+        if isinstance(item, dict)
+        and isinstance(item.get("name"), str)
+        and isinstance(item.get("template"), str)
+    }
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenizationError(
+            f"{shown_path(file)}, which renders conversations, cannot be read: {error}.",
+            hint="Mend or remove that file.",
+        ) from error
 
 
 def _read_object(file: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..records import (
     utc_now,
 )
 from ..storage import disk_errors, remove_tree
+from .checks import has_conversations
 from .parts import Parts, error_fields
 
 
@@ -76,7 +77,7 @@ class TokenizeWork:
                 "tokenizer_sha256": tokenizer.sha256,
                 "content_sha256": tokenization.content_sha256(
                     _hashes(manifest, settings),
-                    encoders.fingerprint(Path(tokenizer.path)),
+                    _fingerprint(Path(tokenizer.path), manifest, settings),
                     settings,
                 ),
                 "text_column_used": column,
@@ -126,7 +127,7 @@ class TokenizeWork:
         true_id = tokenization.tokenization_id(
             job.dataset_id,
             _hashes(manifest, settings),
-            encoders.fingerprint(Path(tokenizer.path)),
+            _fingerprint(Path(tokenizer.path), manifest, settings),
             settings,
         )
         if true_id == self._record.id:
@@ -245,7 +246,7 @@ def tokenization_record(
     if tokenizer is not None:
         file = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
         if file.is_file():
-            tokenizer_sha256 = encoders.fingerprint(file)
+            tokenizer_sha256 = _fingerprint(file, manifest, settings)
     dataset_id = manifest.dataset.id
     return TokenizationRecord(
         id=tokenization.tokenization_id(
@@ -257,6 +258,11 @@ def tokenization_record(
         status="queued",
         created_at=utc_now(),
     )
+
+
+def _fingerprint(file: Path, manifest: Manifest, settings: TokenizationSettings) -> str:
+    is_rendered = has_conversations(manifest.dataset, settings)
+    return encoders.fingerprint(file, with_chat=is_rendered)
 
 
 def _hashes(manifest: Manifest, settings: TokenizationSettings) -> list[str]:

@@ -48,7 +48,11 @@ class Accounting(Record):
     tokens_padding : int
         Filled positions; outside the equation.
     samples_dropped : dict
-        How many samples were dropped, by reason: "too_short", "null", "not_text".
+        How many samples were dropped, by reason: "too_short", "null", "not_text",
+        "not_rendered" (a conversation that the chat template refuses), "too_long" (a pair that
+        the truncation cannot make fit).
+    samples_cleaned, chars_cleaned : int
+        Samples that ``cleaning`` changed, and their characters that it replaced or dropped.
     """
 
     tokens_in: int = Field(default=0, ge=0)
@@ -59,6 +63,8 @@ class Accounting(Record):
     tokens_tail: int = Field(default=0, ge=0)
     tokens_padding: int = Field(default=0, ge=0)
     samples_dropped: dict[str, int] = {}
+    samples_cleaned: int = Field(default=0, ge=0)
+    chars_cleaned: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _closes(self) -> Self:

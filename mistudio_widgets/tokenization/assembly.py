@@ -18,6 +18,7 @@ from ..progress import Progress
 from ..records import Accounting, TokenizationSettings
 from .documents import DocumentChunk, Documents
 from .files import RawFile
+from .pairs import PairChunks, join_pairs, split_pairs
 from .specials import Specials
 
 BLOCK_TOKENS: Final = 2_000_000
@@ -108,6 +109,7 @@ def assemble_split(
     *,
     num_ids: int,
     dropped: dict[str, int],
+    cleaned: dict[str, int],
     work_dir: Path,
     name: str,
     device: str,
@@ -131,7 +133,12 @@ def assemble_split(
     return SplitResult(
         num_samples=documents.num_documents,
         num_sequences=num_sequences,
-        accounting=Accounting(**accounting, samples_dropped=dropped),
+        accounting=Accounting(
+            **accounting,
+            samples_dropped=dropped,
+            samples_cleaned=cleaned.get("samples", 0),
+            chars_cleaned=cleaned.get("chars", 0),
+        ),
         arrays=arrays,
         token_counts=output.token_counts,
         length_counts=output.length_counts,
@@ -144,8 +151,8 @@ def _chunks(
     output: _Output,
     device: str,
     progress: Progress,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield ids and lengths on the device; write the rows on the way."""
+) -> Iterator[_Chunk]:
+    """Yield ids, lengths and first lengths on the device; write the rows on the way."""
     has_rows = _needs_rows(documents, dropped)
     progress.check()
     for chunk in documents.chunks():
@@ -155,8 +162,9 @@ def _chunks(
         progress.advance(len(chunk.lengths))
 
 
-def _to_device(chunk: DocumentChunk, device: str) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(chunk.ids).to(device), torch.from_numpy(chunk.lengths).to(device)
+def _to_device(chunk: DocumentChunk, device: str) -> _Chunk:
+    ids, lengths, firsts = map(torch.from_numpy, (chunk.ids, chunk.lengths, chunk.firsts))
+    return ids.to(device), lengths.to(device), firsts.to(device)
 
 
 def _needs_rows(documents: Documents, dropped: dict[str, int]) -> bool:
@@ -173,6 +181,7 @@ def _with_samples(
     return shapes
 
 
+_Chunk = tuple[Tensor, Tensor, Tensor]
 _Assembled = tuple[int, dict[str, int], dict[str, tuple[int, ...]]]
 
 
@@ -197,7 +206,7 @@ def plan_packed(
 
 
 def _pack(
-    chunks: Iterator[tuple[Tensor, Tensor]],
+    chunks: Iterator[_Chunk],
     documents: Documents,
     specials: Specials,
     settings: TokenizationSettings,
@@ -207,7 +216,7 @@ def _pack(
     affixes = specials.affixes
     position, num_written = 0, 0
     rest: Tensor | None = None
-    for ids, lengths in chunks:
+    for ids, lengths, _ in chunks:
         starts, sizes = packing.place_documents(
             lengths, affixes, first=position, num_kept=plan.num_kept
         )
@@ -296,10 +305,8 @@ def output_bytes(documents: Documents, specials: Specials, settings: Tokenizatio
     around = specials.affixes.num_around
     num_sequences = cells = 0
     width = sequence_width(documents, specials, settings)
-    for lengths in documents.lengths():
-        cut = packing.split_documents(
-            torch.from_numpy(lengths), room=specials.room, stride=settings.stride
-        )
+    for lengths, firsts in documents.lengths():
+        cut = _cut(torch.from_numpy(lengths), torch.from_numpy(firsts), specials, settings)
         num_sequences += len(cut.lengths)
         cells += int(cut.lengths.sum()) + around * len(cut.lengths)
     if width is not None:
@@ -307,8 +314,22 @@ def output_bytes(documents: Documents, specials: Specials, settings: Tokenizatio
     return 5 * cells + 8 * num_sequences + 24 * documents.num_documents
 
 
+def _cut(
+    lengths: Tensor, firsts: Tensor, specials: Specials, settings: TokenizationSettings
+) -> packing.Chunks:
+    if settings.pair_column is None:
+        return packing.split_documents(lengths, room=specials.room, stride=settings.stride)
+    return split_pairs(
+        firsts,
+        lengths,
+        room=specials.room,
+        truncation=settings.truncation,
+        stride=settings.stride,
+    )
+
+
 def _separate(
-    chunks: Iterator[tuple[Tensor, Tensor]],
+    chunks: Iterator[_Chunk],
     documents: Documents,
     specials: Specials,
     settings: TokenizationSettings,
@@ -316,8 +337,8 @@ def _separate(
 ) -> _Assembled:
     width = sequence_width(documents, specials, settings)
     totals = dict.fromkeys(("sequences", "content", "truncated", "kept"), 0)
-    for ids, lengths in chunks:
-        cut = packing.split_documents(lengths, room=specials.room, stride=settings.stride)
+    for ids, lengths, firsts in chunks:
+        cut = _cut(lengths, firsts, specials, settings)
         real = cut.lengths + specials.affixes.num_around
         per_sample = packing.sum_by_document(cut.documents, real, len(lengths))
         output.append("sample_starts", totals["kept"] + torch.cumsum(per_sample, 0) - per_sample)
@@ -350,8 +371,7 @@ def _write_sequences(
     for count in torch.unique_consecutive(numbers, return_counts=True)[1].tolist():
         block = slice(first, first + count)
         first += count
-        content = packing.gather_chunks(ids, cut.starts[block], cut.lengths[block])
-        flat = packing.join_documents(content, cut.lengths[block], specials.affixes)
+        flat = _joined(ids, cut, block, specials.affixes)
         output.count(flat)
         if width is None:
             output.append("input_ids", flat)
@@ -360,6 +380,13 @@ def _write_sequences(
             rows, mask = packing.pad_sequences(flat, sizes[block], width, specials.fill)
             output.append("input_ids", rows)
             output.append("attention_mask", mask.to(torch.uint8))
+
+
+def _joined(ids: Tensor, cut: packing.Chunks, block: slice, affixes: packing.Affixes) -> Tensor:
+    if isinstance(cut, PairChunks):
+        return join_pairs(ids, cut.pieces[block], affixes)
+    content = packing.gather_chunks(ids, cut.starts[block], cut.lengths[block])
+    return packing.join_documents(content, cut.lengths[block], affixes)
 
 
 def _separate_accounting(

@@ -27,13 +27,15 @@ class DocumentChunk:
     Attributes
     ----------
     ids : int32, shape (n_tokens,)
-    lengths, rows : int64, shape (n_documents,)
-        Number of ids, and row in the split.
+    lengths, rows, firsts : int64, shape (n_documents,)
+        Number of ids, row in the split, and ids of the first text, which only of a pair are not
+        all.
     """
 
     ids: npt.NDArray[np.int32]
     lengths: _Ints
     rows: _Ints
+    firsts: _Ints
 
 
 class Documents:
@@ -70,13 +72,13 @@ class Documents:
         return self._work_dir / f"{self._name}.{kind}"
 
     def _write_index(self) -> Path:
-        """Write length, row and first id of every document, in the order of the rows."""
+        """Write what the runs' indexes say, and the first id of every document, by row."""
         position = 0
         with RawFile(self._path("index"), np.int64) as index:
             for run in self._runs:
-                pairs = map_array(self._work_dir / f"{run.name}.index", np.int64).reshape(-1, 2)
-                for first in range(0, len(pairs), CHUNK_DOCUMENTS):
-                    part = pairs[first : first + CHUNK_DOCUMENTS]
+                entries = map_array(self._work_dir / f"{run.name}.index", np.int64).reshape(-1, 3)
+                for first in range(0, len(entries), CHUNK_DOCUMENTS):
+                    part = entries[first : first + CHUNK_DOCUMENTS]
                     ends = position + np.cumsum(part[:, 0])
                     index.append(np.column_stack([part, ends - part[:, 0]]))
                     position = int(ends[-1])
@@ -85,7 +87,7 @@ class Documents:
 
     def _write_shuffled(self, index_path: Path, seed: int) -> Path:
         """Write the index in an order that ``seed`` alone decides."""
-        index = map_array(index_path, np.int64).reshape(-1, 3)
+        index = map_array(index_path, np.int64).reshape(-1, 4)
         with RawFile(self._path("order"), np.int64) as numbers:
             for first in range(0, len(index), CHUNK_DOCUMENTS):
                 numbers.append(np.arange(first, min(first + CHUNK_DOCUMENTS, len(index))))
@@ -98,22 +100,23 @@ class Documents:
             shuffled.publish(durable=False)
         return shuffled.path
 
-    def lengths(self) -> Iterator[_Ints]:
-        """Yield the number of ids of all documents, in output order, some at a time."""
-        index = map_array(self._index_path, np.int64).reshape(-1, 3)
+    def lengths(self) -> Iterator[tuple[_Ints, _Ints]]:
+        """Yield the ids of all documents and of their first texts, in output order, in parts."""
+        index = map_array(self._index_path, np.int64).reshape(-1, 4)
         for first in range(0, len(index), CHUNK_DOCUMENTS):
-            yield np.array(index[first : first + CHUNK_DOCUMENTS, 0])
+            part = np.array(index[first : first + CHUNK_DOCUMENTS])
+            yield part[:, 0], part[:, 2]
 
     def chunks(self) -> Iterator[DocumentChunk]:
         """Yield all documents in output order; a document is never divided."""
-        index = map_array(self._index_path, np.int64).reshape(-1, 3)
+        index = map_array(self._index_path, np.int64).reshape(-1, 4)
         for first in range(0, len(index), CHUNK_DOCUMENTS):
             part = np.array(index[first : first + CHUNK_DOCUMENTS])
             numbers = (np.cumsum(part[:, 0]) - 1) // CHUNK_TOKENS
             bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(part)]
             for start, stop in pairwise(bounds):
-                lengths, rows, starts = part[start:stop].T
-                yield DocumentChunk(self._read(starts, lengths), lengths.copy(), rows.copy())
+                lengths, rows, firsts, starts = part[start:stop].T.copy()
+                yield DocumentChunk(self._read(starts, lengths), lengths, rows, firsts)
 
     def _read(self, starts: _Ints, lengths: _Ints) -> npt.NDArray[np.int32]:
         ids = np.empty(int(lengths.sum()), dtype=np.int32)

@@ -9,22 +9,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from ..encoders import EncoderSpec, Tokenizer
+from ..encoders import ChatTemplate, EncoderSpec, Tokenizer
 from ..errors import InvalidRequestError, TokenizationError
 from ..progress import Progress
 from ..records import TokenFile, TokenizationSettings
 from .files import TEMPORARY_SUFFIX, disk_full_is_clear, sync_folder
-from .shards import Shard, ShardRun, TextRules, plan_shards
+from .shards import Shard, ShardRun, holds_conversations, plan_shards
 from .summary import TokenizationResult, summarize
+from .texts import PairRules, TextRules
 from .workers import tokenize_shards
 
 if TYPE_CHECKING:
     from .assembly import SplitResult
+    from .specials import Specials
 
 # a split's name becomes a file's name
 _SPLIT_NAME: Final = re.compile(r"\w[\w.\-]*")
+
+# which text of a pair each truncation leaves whole
+_WHOLE: Final[Mapping[str, Literal[0, 1]]] = {"only_first": 1, "only_second": 0}
 
 
 def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
@@ -97,15 +102,15 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     """
     began = time.monotonic()
     chosen = _choose_splits(splits, settings)
-    run = _Run(tokenizer, settings, work_dir, _resolve_device(device), progress)
-    run.check_settings()
-    shards = plan_shards(chosen, text_column)
+    chat = _choose_template(chosen, text_column, tokenizer, settings)
+    run = _Run(tokenizer, settings, chat, work_dir, _resolve_device(device), progress)
+    rules = run.text_rules()
+    shards = plan_shards(chosen, text_column, settings.pair_column)
     required_bytes = 3 * sum(shard.num_bytes for shard in shards)
     check_space(required_bytes)
     for folder in (work_dir, out_dir):
         folder.mkdir(parents=True, exist_ok=True)
     _sweep(work_dir)
-    rules = TextRules(settings.min_chars, settings.skip_invalid)
     num_rows = sum(shard.num_rows for shard in shards)
     progress.start("tokenizing", total=num_rows, unit="samples", share=0.8)
     with disk_full_is_clear(work_dir, required_bytes):
@@ -137,6 +142,25 @@ def _choose_splits(
             )
     # the dataset's order, whatever the order of the wish
     return {name: paths for name, paths in splits.items() if name in names}
+
+
+def _choose_template(
+    splits: Mapping[str, Sequence[Path]],
+    text_column: str,
+    tokenizer: Tokenizer,
+    settings: TokenizationSettings,
+) -> ChatTemplate | None:
+    """Choose what renders the samples: None for texts, and for conversations in plain form."""
+    first = next((path for paths in splits.values() for path in paths), None)
+    if first is not None and holds_conversations(first, text_column):
+        return tokenizer.chat_template(settings.chat_template)
+    if settings.chat_template is not None:
+        raise InvalidRequestError(
+            f"chat_template: column {text_column!r} does not hold conversations.",
+            field="chat_template",
+            hint="Leave it out, or choose a text_column of conversations.",
+        )
+    return None
 
 
 def _resolve_device(device: str) -> str:
@@ -182,15 +206,27 @@ class _Run:
 
     tokenizer: Tokenizer
     settings: TokenizationSettings
+    chat: ChatTemplate | None
     work_dir: Path
     device: str
     progress: Progress
 
-    def check_settings(self) -> None:
-        """Raise before any work where the tokenizer cannot serve the settings."""
+    def specials(self) -> Specials:
+        """Resolve the special tokens, or raise where the tokenizer cannot serve the settings."""
         from .specials import find_specials
 
-        find_specials(self.tokenizer, self.settings)
+        return find_specials(self.tokenizer, self.settings, self.chat)
+
+    def text_rules(self) -> TextRules:
+        """Return what makes texts of rows; raises as `specials` does."""
+        settings, room = self.settings, self.specials().room
+        pair = None
+        if settings.pair_column is not None:
+            whole = _WHOLE.get(settings.truncation)
+            pair = PairRules(settings.pair_column, room, settings.stride, whole)
+        return TextRules(
+            settings.min_chars, settings.skip_invalid, settings.cleaning, self.chat, pair
+        )
 
     def assemble(
         self, runs: Mapping[str, Sequence[ShardRun]], check_space: Callable[[int], None]
@@ -213,12 +249,13 @@ class _Run:
     ) -> SplitResult:
         from .assembly import assemble_split, output_bytes
         from .documents import Documents
-        from .specials import find_specials
 
-        specials = find_specials(self.tokenizer, self.settings)
+        specials = self.specials()
         dropped: Counter[str] = Counter()
+        cleaned: Counter[str] = Counter()
         for run in runs:
             dropped.update(run.dropped)
+            cleaned.update(run.cleaned)
         documents = Documents(runs, self.settings.shuffle_seed, self.work_dir, name)
         try:
             # once as raw files, once as the result
@@ -229,6 +266,7 @@ class _Run:
                 self.settings,
                 num_ids=self.tokenizer.num_ids,
                 dropped=dict(dropped),
+                cleaned=dict(cleaned),
                 work_dir=self.work_dir,
                 name=name,
                 device=self.device,

@@ -11,7 +11,8 @@ from typing import Final
 
 from ..encoders import EncoderSpec, open_encoder
 from ..progress import Progress
-from .shards import Shard, ShardRun, TextRules, tokenize_shard
+from .shards import Shard, ShardRun, tokenize_shard
+from .texts import TextRules
 
 _MAX_THREADS: Final = 16
 _CHECK_EVERY_S: Final = 0.1
