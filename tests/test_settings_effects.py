@@ -7,7 +7,7 @@ call on the same samples where transformers has such an option, else a slow and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -297,6 +297,49 @@ def _text_column(bench: Bench) -> None:
     assert rows["other"] == peer(OTHER_TEXTS, truncation=True, max_length=10)["input_ids"]
 
 
+def _chat_template(bench: Bench) -> None:
+    chats = [[{"role": "user", "content": text}] for text in TEXTS]
+    peer = bench.peer()
+    peer.add_special_tokens({"bos_token": "[CLS]"})
+    tokenizer = replace(bench.tokenizers["word"], named_tokens={"bos_token": "[CLS]"})
+    templates = [
+        "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}",
+        "{% for m in messages %}[SEP]{{ m.role }} {{ m.content | upper }}{% endfor %}",
+    ]
+    rows = []
+    for number, template in enumerate(templates):
+        folder = bench.folder / f"chat{number}"
+        folder.mkdir()
+        pq.write_table(pa.table({"text": chats}), folder / "a.parquet")
+        tokenize(
+            folder,
+            tokenizer,
+            {"train": [folder / "a.parquet"]},
+            mode="per_sample",
+            chat_template=template,
+        )
+        expected = peer.apply_chat_template(chats, chat_template=template, tokenize=True)
+        rows.append(real_rows(load(folder)))
+        assert rows[-1] == expected["input_ids"]
+    assert rows[0] != rows[1]
+
+
+def _cleaning(bench: Bench) -> None:
+    texts = ["Cafe\u0301 <b>a</b>\r\nx", "bell\x07 and NUL\x00", TEXTS[2]]
+    clean = ["Caf\u00e9 <b>a</b>\nx", "bell and NUL", TEXTS[2]]
+    rows = {}
+    for cleaning, same in (("off", texts), ("safe", clean)):
+        made = bench.make("byte", texts, **PER_SAMPLE, cleaning=cleaning)
+        rows[cleaning] = made.rows
+        assert made.rows == bench.peer("byte")(same, truncation=True, max_length=10)["input_ids"]
+        # the split "test" has the first two texts again
+        account = made.result.accounting
+        assert (account.samples_cleaned, account.chars_cleaned) == (
+            (4, 10) if cleaning == "safe" else (0, 0)
+        )
+    assert rows["off"] != rows["safe"]
+
+
 def _min_chars(bench: Bench) -> None:
     for least in (0, 1, 26, 27):
         made = bench.make(**PER_SAMPLE, min_chars=least)
@@ -347,6 +390,8 @@ CASES: Final[dict[str, Callable[[Bench], None]]] = {
     "drop_tail": _drop_tail,
     "shuffle_seed": _shuffle_seed,
     "text_column": _text_column,
+    "chat_template": _chat_template,
+    "cleaning": _cleaning,
     "min_chars": _min_chars,
     "skip_invalid": _skip_invalid,
     "splits": _splits,
