@@ -79,7 +79,7 @@ def test_conversations_are_cleaned_before_they_are_rendered(tmp_path: Path) -> N
             folder,
             tokenizer,
             {"train": [tmp_path / f"{number}.parquet"]},
-            chat_template="\x0b{% for m in messages %}{{ m.role }}{{ m.content }}{% endfor %}",
+            chat_template="\x0b#{% for m in messages %}{{ m.role }}{{ m.content }}{% endfor %}",
             cleaning="safe",
             mode="per_sample",
         )
@@ -88,9 +88,9 @@ def test_conversations_are_cleaned_before_they_are_rendered(tmp_path: Path) -> N
         assert (
             tokenizer.decode(row)
             == (
-                "\x0buserCaf\u00e9\n",
-                "\x0bus\x07erbell",
-                "\x0buser<|im_start|> stays",
+                "\x0b#userCaf\u00e9\n",
+                "\x0b#us\x07erbell",
+                "\x0b#user<|im_start|> stays",
             )[number]
         )
         account = result.accounting
