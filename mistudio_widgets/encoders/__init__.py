@@ -3,6 +3,7 @@
 loading     `load_tokenizer`: a path to a `Tokenizer`
 chat        `ChatTemplate`: conversations to text
 tokenizer   `Tokenizer`: what a tokenizer.json says, its special tokens and its template
+pieces      `split_text`: what each token of a text stands for
 engines     `open_encoder`: texts to flat ids, by fastokens or by the reference
 probes      `choose_engine`: the texts on which an engine must equal the reference
 
@@ -12,7 +13,8 @@ same ids.
 
 from .chat import ChatTemplate, Message, RenderingFault, render_plain
 from .engines import Encoder, EncoderSpec, Engine, Ids, open_encoder
-from .loading import display_name, fingerprint, load_tokenizer
+from .loading import display_name, fingerprint, load_tokenizer, recall_tokenizer
+from .pieces import Piece, Speller, split_text
 from .probes import choose_engine, is_equal_on_probes, probe_texts
 from .tokenizer import PairTemplate, Tokenizer
 
@@ -24,7 +26,9 @@ __all__ = [
     "Ids",
     "Message",
     "PairTemplate",
+    "Piece",
     "RenderingFault",
+    "Speller",
     "Tokenizer",
     "choose_engine",
     "display_name",
@@ -33,5 +37,7 @@ __all__ = [
     "load_tokenizer",
     "open_encoder",
     "probe_texts",
+    "recall_tokenizer",
     "render_plain",
+    "split_text",
 ]

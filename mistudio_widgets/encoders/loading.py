@@ -6,7 +6,10 @@ import hashlib
 import json
 import shutil
 import tempfile
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +36,14 @@ _SLOW_FILES: Final = (
 )
 """What transformers makes a tokenizer from when there is no tokenizer.json."""
 
+_READ: Final = ("tokenizer.json", "chat_template.jinja", *_SLOW_FILES)
+
 _MAX_ENTRIES_SHOWN: Final = 6
+
+# a large one takes 100 MB
+_MAX_RECALLED: Final = 4
+
+_Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 def load_tokenizer(
@@ -108,8 +118,39 @@ def fingerprint(file: Path, *, with_chat: bool = False) -> str:
     return hashlib.sha256(json.dumps([own, named], sort_keys=True).encode()).hexdigest()
 
 
-COMPANIONS: Final = ("special_tokens_map.json", "tokenizer_config.json", "chat_template.jinja")
-"""Files beside a tokenizer.json that say more about it."""
+_recalled: OrderedDict[tuple[str, Path | None], tuple[_Stamp, Tokenizer]] = OrderedDict()
+_recalled_lock = threading.Lock()
+
+
+def recall_tokenizer(path: Path, *, work_dir: Path | None = None) -> Tokenizer:
+    """Load a tokenizer, or return the one that was loaded before from the same, unchanged files.
+
+    Raises as `load_tokenizer` does. *Threads:* any.
+    """
+    key, stamp = (str(path), work_dir), _stamp(path)
+    with _recalled_lock:
+        kept = _recalled.get(key)
+        if kept is not None and kept[0] == stamp:
+            _recalled.move_to_end(key)
+            return kept[1]
+    tokenizer = load_tokenizer(path, work_dir=work_dir)
+    with _recalled_lock:
+        _recalled[key] = (stamp, tokenizer)
+        while len(_recalled) > _MAX_RECALLED:
+            _recalled.popitem(last=False)
+    return tokenizer
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Return what differs when a file that a tokenizer is made of has changed."""
+    folder = path if path.is_dir() else path.parent
+    files = [path, *(folder / name for name in _READ), *folder.glob("chat_templates/*.jinja")]
+    found = []
+    for file in sorted(set(files)):
+        with suppress(OSError):
+            facts = file.stat()
+            found.append((file.name, facts.st_mtime_ns, facts.st_size, facts.st_ino))
+    return tuple(found)
 
 
 def display_name(path: Path) -> str:

@@ -8,17 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from ..encoders import ChatTemplate, EncoderSpec, Tokenizer
 from ..errors import InvalidRequestError, TokenizationError
 from ..progress import Progress
 from ..records import TokenFile, TokenizationSettings
 from .files import TEMPORARY_SUFFIX, disk_full_is_clear, sync_folder
-from .shards import Shard, ShardRun, holds_conversations, plan_shards
+from .rendering import choose_template
+from .shards import Shard, ShardRun, plan_shards
 from .summary import TokenizationResult, summarize
-from .texts import PairRules, TextRules
+from .texts import TextRules
 from .workers import tokenize_shards
 
 if TYPE_CHECKING:
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 
 # a split's name becomes a file's name
 _SPLIT_NAME: Final = re.compile(r"\w[\w.\-]*")
-
-# which text of a pair each truncation leaves whole
-_WHOLE: Final[Mapping[str, Literal[0, 1]]] = {"only_first": 1, "only_second": 0}
 
 
 def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
@@ -102,7 +101,7 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     """
     began = time.monotonic()
     chosen = _choose_splits(splits, settings)
-    chat = _choose_template(chosen, text_column, tokenizer, settings)
+    chat = choose_template(chain(*chosen.values()), text_column, tokenizer, settings)
     run = _Run(tokenizer, settings, chat, work_dir, _resolve_device(device), progress)
     rules = run.text_rules()
     shards = plan_shards(chosen, text_column, settings.pair_column)
@@ -142,25 +141,6 @@ def _choose_splits(
             )
     # the dataset's order, whatever the order of the wish
     return {name: paths for name, paths in splits.items() if name in names}
-
-
-def _choose_template(
-    splits: Mapping[str, Sequence[Path]],
-    text_column: str,
-    tokenizer: Tokenizer,
-    settings: TokenizationSettings,
-) -> ChatTemplate | None:
-    """Choose what renders the samples: None for texts, and for conversations in plain form."""
-    first = next((path for paths in splits.values() for path in paths), None)
-    if first is not None and holds_conversations(first, text_column):
-        return tokenizer.chat_template(settings.chat_template)
-    if settings.chat_template is not None:
-        raise InvalidRequestError(
-            f"chat_template: column {text_column!r} does not hold conversations.",
-            field="chat_template",
-            hint="Leave it out, or choose a text_column of conversations.",
-        )
-    return None
 
 
 def _resolve_device(device: str) -> str:
@@ -219,14 +199,7 @@ class _Run:
 
     def text_rules(self) -> TextRules:
         """Return what makes texts of rows; raises as `specials` does."""
-        settings, room = self.settings, self.specials().room
-        pair = None
-        if settings.pair_column is not None:
-            whole = _WHOLE.get(settings.truncation)
-            pair = PairRules(settings.pair_column, room, settings.stride, whole)
-        return TextRules(
-            settings.min_chars, settings.skip_invalid, settings.cleaning, self.chat, pair
-        )
+        return TextRules.of(self.settings, self.specials().room, self.chat)
 
     def assemble(
         self, runs: Mapping[str, Sequence[ShardRun]], check_space: Callable[[int], None]

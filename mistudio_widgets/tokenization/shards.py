@@ -127,26 +127,11 @@ def plan_shards(
     return shards
 
 
-def holds_conversations(path: Path, column: str) -> bool:
-    """Tell whether a column of a file holds conversations.
-
-    Raises
-    ------
-    CorruptFileError
-        When it is no Parquet file.
-    """
-    with _open_parquet(path) as file:
-        schema = file.schema_arrow
-    return column in schema.names and conversation_format(schema.field(column).type) is not None
-
-
 def _row_group_ranges(
     path: Path, column: str, pair_column: str | None, shard_bytes: int
 ) -> Iterator[tuple[int, int, int, int]]:
-    with _open_parquet(path) as file:
-        _check_column(file.schema_arrow, column, "text_column", path, may_chat=pair_column is None)
-        if pair_column is not None:
-            _check_column(file.schema_arrow, pair_column, "pair_column", path, may_chat=False)
+    with open_parquet(path) as file:
+        check_columns(file.schema_arrow, column, pair_column, path)
         metadata = file.metadata
         start, rows, size = 0, 0, 0
         for group in range(metadata.num_row_groups):
@@ -162,7 +147,8 @@ def _row_group_ranges(
             yield start, metadata.num_row_groups, rows, size
 
 
-def _open_parquet(path: Path) -> pq.ParquetFile:
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file that is read in order; raises `CorruptFileError`."""
     try:
         # with pre_buffer, iter_batches keeps all that it has read
         return pq.ParquetFile(path, pre_buffer=False)
@@ -172,6 +158,13 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
             path=shown_path(path),
             hint="Import or download the dataset again.",
         ) from error
+
+
+def check_columns(schema: pa.Schema, column: str, pair_column: str | None, path: Path) -> None:
+    """Raise `InvalidRequestError` naming the setting whose column does not hold text."""
+    _check_column(schema, column, "text_column", path, may_chat=pair_column is None)
+    if pair_column is not None:
+        _check_column(schema, pair_column, "pair_column", path, may_chat=False)
 
 
 def _check_column(
@@ -342,12 +335,12 @@ def _read_batches(shard: Shard, rules: TextRules) -> Iterator[tuple[int, pa.Reco
     average = max(shard.num_bytes // max(shard.num_rows, 1), 1)
     batch_rows = max(1, min(_BATCH_ROWS, BATCH_BYTES // average))
     row = shard.first_row
-    with _open_parquet(Path(shard.path)) as file:
+    with open_parquet(Path(shard.path)) as file:
         batches = file.iter_batches(
             batch_size=batch_rows, row_groups=list(range(*shard.row_groups)), columns=columns
         )
         for batch in _reading(batches, shard):
-            for piece in _pieces(_as_strings(batch.select(columns))):
+            for piece in _pieces(as_strings(batch.select(columns))):
                 yield row, piece
                 row += len(piece)
 
@@ -363,7 +356,7 @@ def _reading(batches: Iterator[pa.RecordBatch], shard: Shard) -> Iterator[pa.Rec
         ) from error
 
 
-def _as_strings(batch: pa.RecordBatch) -> pa.RecordBatch:
+def as_strings(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Give columns whose texts are encoded in another way the type of plain strings."""
     columns = [_decoded(column) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, names=["text", "pair"][: len(columns)])

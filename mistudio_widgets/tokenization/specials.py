@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..encoders import ChatTemplate, PairTemplate, RenderingFault, Tokenizer
 from ..errors import InvalidRequestError, TokenizationError
-from ..packing import Affixes
 from ..records import TokenizationSettings
+
+if TYPE_CHECKING:
+    from ..packing import Affixes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The ids around a sample, without what packing adds.
+
+    Attributes
+    ----------
+    begin : int or None
+        packed: in front of every sequence. per_sample: part of ``prefix``.
+    prefix, middle, suffix : tuple of int
+        Before, between (of a pair) and after the texts of a sample.
+    room : int or None
+        per_sample: text ids that one sequence holds; None where nothing is cut.
+    """
+
+    begin: int | None
+    prefix: tuple[int, ...]
+    middle: tuple[int, ...]
+    suffix: tuple[int, ...]
+    room: int | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +59,22 @@ class Specials:
 def find_specials(
     tokenizer: Tokenizer, settings: TokenizationSettings, chat: ChatTemplate | None = None
 ) -> Specials:
-    """Resolve the settings' special tokens.
+    """Resolve the settings' special tokens; parameters and errors are those of `find_frame`."""
+    # torch takes a second to import, and a preview does without
+    from ..packing import Affixes
+
+    frame = find_frame(tokenizer, settings, chat)
+    separator = None
+    if settings.mode == "packed":
+        separator = _separator(tokenizer, settings, chat)
+    affixes = Affixes(frame.prefix, frame.suffix, separator, frame.middle)
+    return Specials(frame.begin, affixes, tokenizer.fill_id, frame.room)
+
+
+def find_frame(
+    tokenizer: Tokenizer, settings: TokenizationSettings, chat: ChatTemplate | None = None
+) -> Frame:
+    """Resolve the special tokens around a sample.
 
     Parameters
     ----------
@@ -60,12 +99,11 @@ def find_specials(
                 hint="Leave begin_sequence_token out"
                 + (", or use add_special_tokens=False." if chat is None else "."),
             )
-        separator = _separator(tokenizer, settings, chat)
-        return Specials(begin, Affixes(prefix, suffix, separator), tokenizer.fill_id)
+        return Frame(begin, prefix, middle, suffix, None)
     if begin is not None and not is_begun:
         prefix = (begin, *prefix)
-    affixes = Affixes(prefix, suffix, middle=middle)
-    return Specials(begin, affixes, tokenizer.fill_id, _room(affixes.num_around, settings))
+    num_around = len(prefix) + len(middle) + len(suffix)
+    return Frame(begin, prefix, middle, suffix, _room(num_around, settings))
 
 
 def _around(

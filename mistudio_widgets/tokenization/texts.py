@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ..encoders import ChatTemplate, Message, RenderingFault, render_plain
 from ..importer import conversation_format
+from ..records import TokenizationSettings
 from .cleaning import clean_safely
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -26,6 +27,9 @@ _ROLES: Final = {
     "function": "tool",
     "observation": "tool",
 }
+
+# which text of a pair each truncation leaves whole
+_WHOLE: Final[Mapping[str, Literal[0, 1]]] = {"only_first": 1, "only_second": 0}
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,17 @@ class TextRules:
     cleaning: Literal["off", "safe"] = "off"
     chat: ChatTemplate | None = None
     pair: PairRules | None = None
+
+    @classmethod
+    def of(
+        cls, settings: TokenizationSettings, room: int | None, chat: ChatTemplate | None
+    ) -> TextRules:
+        """Take from the settings what concerns rows; ``room`` is that of one sequence."""
+        pair = None
+        if settings.pair_column is not None:
+            whole = _WHOLE.get(settings.truncation)
+            pair = PairRules(settings.pair_column, room, settings.stride, whole)
+        return cls(settings.min_chars, settings.skip_invalid, settings.cleaning, chat, pair)
 
     @property
     def is_plain(self) -> bool:
