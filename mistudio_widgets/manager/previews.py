@@ -77,6 +77,11 @@ class PreviewMethods(Core):
                 "Give a text, or a dataset_id, and not both.",
                 field="text" if dataset_id is None else "dataset_id",
             )
+        if self._parts.read_only and chosen.chat_template is not None:
+            raise ReadOnlyError(
+                "A read-only manager runs no template that it is given.",
+                hint="Leave chat_template out to use the tokenizer's own.",
+            )
         if text is not None:
             return tokenization.preview_text(text, self._tokenizer(chosen), chosen)
         assert dataset_id is not None
@@ -100,11 +105,6 @@ class PreviewMethods(Core):
 
     def _tokenizer(self, settings: TokenizationSettings) -> encoders.Tokenizer:
         if self._parts.read_only:
-            if settings.chat_template is not None:
-                raise ReadOnlyError(
-                    "A read-only manager runs no template that it is given.",
-                    hint="Leave chat_template out to use the tokenizer's own.",
-                )
             return self._known_tokenizer(settings.tokenizer)
         path = local_tokenizer(settings.tokenizer) or self._hub_folder(settings.tokenizer)
         return encoders.recall_tokenizer(path, work_dir=self._parts.storage.root / "tokenizers")
