@@ -196,6 +196,7 @@ def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_fi
                 ("delete_dataset", {"dataset_id": record.id}),
                 ("tokenize", {"dataset_id": record.id, "settings": {"tokenizer": "x"}}),
                 ("delete_tokenization", {"tokenization_id": "tok_" + "0" * 16}),
+                ("preview_tokens", {"text": "a", "settings": {"tokenizer": "x"}}),
             ):
                 assert wire.ask(kind, **given)["error"]["code"] == "read_only", kind
             shown = wire.ask("get_dataset", dataset_id=record.id)["result"]

@@ -116,11 +116,12 @@ class Tokenizer:
 
     @cached_property
     def fill_id(self) -> int:
-        """What empty positions hold: pad, else eos, else id 0. Always in the vocabulary."""
+        """What empty positions hold: pad, else eos, else id 0, else the lowest id there is."""
         for token_id in (self.pad_id, self.eos_id):
             if token_id is not None:
                 return token_id
-        return 0
+        has_zero = self.text_of(0) is not None
+        return 0 if has_zero else min(self.backend.get_vocab(with_added_tokens=True).values())
 
     @property
     def prefix_ids(self) -> tuple[int, ...]:
