@@ -309,7 +309,7 @@ def test_a_dataset_of_conversations_from_file_to_tokens(
     record = manager.tokenize(dataset.id, tokenizer=str(home), mode="per_sample").wait(60)
     expected = [peer.apply_chat_template(chat, tokenize=True)["input_ids"] for chat in CHATS]
     assert real_rows(manager.load_tokens(record.id, "train")) == expected
-    assert record.text_column_used == "messages"
+    assert (record.text_column_used, record.rendered_by) == ("messages", "tokenizer")
     # the user may choose another column, and another template
     plain = manager.tokenize(
         dataset.id, tokenizer=str(home), mode="per_sample", text_column="text"
@@ -320,6 +320,7 @@ def test_a_dataset_of_conversations_from_file_to_tokens(
     ).wait(60)
     assert real_rows(manager.load_tokens(other.id, "train")) == [[peer.bos_token_id]] * 3
     assert len({record.id, plain.id, other.id}) == 3
+    assert (plain.rendered_by, other.rendered_by) == (None, "settings")
     for options, field in (
         ({"text_column": "text", "chat_template": "{{ 1 }}"}, "chat_template"),
         ({"mode": "per_sample", "pair_column": "text"}, "pair_column"),

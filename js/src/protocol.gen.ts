@@ -577,6 +577,9 @@ export interface PageDatasetCard {
  *     Of the ``tokenizer.json`` that was used.
  * content_sha256 : str or None
  *     Of data, tokenizer and settings without the dataset's id: equal content, equal ids.
+ * rendered_by : "tokenizer", "settings", "plain" or None
+ *     Whose chat template made texts of conversations, "plain" where there was none; None for
+ *     texts.
  * engine : str or None
  *     "fastokens" or "tokenizers": what made the ids.
  * num_tokens : int or None
@@ -609,6 +612,7 @@ export interface TokenizationRecord {
   num_sequences: number | null;
   num_tokens: number | null;
   progress: number;
+  rendered_by: ("tokenizer" | "settings" | "plain") | null;
   settings: TokenizationSettingsOutput;
   size_bytes: number | null;
   special_tokens: SpecialTokens;

@@ -13,6 +13,8 @@ from .settings import TokenizationSettings
 
 TokenizationStatus = Literal["queued", "tokenizing", "ready", "error"]
 
+RenderingSource = Literal["tokenizer", "settings", "plain"]
+
 TOKENIZATION_TRANSITIONS: Final[Mapping[TokenizationStatus, frozenset[TokenizationStatus]]] = {
     "queued": frozenset({"tokenizing", "error"}),
     "tokenizing": frozenset({"ready", "error"}),
@@ -103,6 +105,9 @@ class TokenizationRecord(Record):
         Of the ``tokenizer.json`` that was used.
     content_sha256 : str or None
         Of data, tokenizer and settings without the dataset's id: equal content, equal ids.
+    rendered_by : "tokenizer", "settings", "plain" or None
+        Whose chat template made texts of conversations, "plain" where there was none; None for
+        texts.
     engine : str or None
         "fastokens" or "tokenizers": what made the ids.
     num_tokens : int or None
@@ -129,6 +134,7 @@ class TokenizationRecord(Record):
     error_message: str | None = None
     hint: str | None = None
     text_column_used: str | None = None
+    rendered_by: RenderingSource | None = None
     num_samples: int | None = None
     num_sequences: int | None = None
     num_tokens: int | None = None

@@ -13,7 +13,7 @@ import pyarrow as pa
 from ..encoders import Piece, Speller, Tokenizer, split_text
 from ..errors import InvalidRequestError, TokenizationError
 from ..records import PreviewToken, TokenizationSettings, TokenPreview
-from .rendering import choose_template
+from .rendering import choose_rendering
 from .shards import as_strings, check_columns, open_parquet
 from .specials import Frame, find_frame
 from .texts import NotText, Tally, TextRules, read_texts
@@ -85,7 +85,7 @@ def preview_row(
     TokenizationError
         For a row that is not text, and settings that this tokenizer cannot serve.
     """
-    chat = choose_template(paths, text_column, tokenizer, settings)
+    chat = choose_rendering(paths, text_column, tokenizer, settings).template
     frame = find_frame(tokenizer, settings, chat)
     rules = TextRules.of(settings, frame.room, chat)
     batch = read_row(paths, text_column, settings.pair_column, row)

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..encoders import ChatTemplate, Tokenizer
 from ..errors import InvalidRequestError
 from ..importer import conversation_format
-from ..records import TokenizationSettings
+from ..records import RenderingSource, TokenizationSettings
 from .shards import open_parquet
 
 
-def choose_template(
+@dataclass(frozen=True)
+class Rendering:
+    """How samples become texts.
+
+    Attributes
+    ----------
+    source : "tokenizer", "settings", "plain" or None
+        Whose template renders conversations; None: the samples are texts.
+    template : ChatTemplate or None
+        None for texts, and for conversations in plain form.
+    """
+
+    source: RenderingSource | None = None
+    template: ChatTemplate | None = None
+
+
+def choose_rendering(
     paths: Iterable[Path],
     text_column: str,
     tokenizer: Tokenizer,
     settings: TokenizationSettings,
-) -> ChatTemplate | None:
-    """Choose what renders the samples: None for texts, and for conversations in plain form.
+) -> Rendering:
+    """Choose what renders the samples.
 
     Parameters
     ----------
@@ -32,14 +49,18 @@ def choose_template(
     """
     first = next(iter(paths), None)
     if first is not None and _holds_conversations(first, text_column):
-        return tokenizer.chat_template(settings.chat_template)
+        template = tokenizer.chat_template(settings.chat_template)
+        if template is None:
+            return Rendering("plain")
+        is_given = settings.chat_template is not None
+        return Rendering("settings" if is_given else "tokenizer", template)
     if settings.chat_template is not None:
         raise InvalidRequestError(
             f"chat_template: column {text_column!r} does not hold conversations.",
             field="chat_template",
             hint="Leave it out, or choose a text_column of conversations.",
         )
-    return None
+    return Rendering()
 
 
 def _holds_conversations(path: Path, column: str) -> bool:

@@ -17,7 +17,7 @@ from ..errors import InvalidRequestError, TokenizationError
 from ..progress import Progress
 from ..records import TokenFile, TokenizationSettings
 from .files import TEMPORARY_SUFFIX, disk_full_is_clear, sync_folder
-from .rendering import choose_template
+from .rendering import choose_rendering
 from .shards import Shard, ShardRun, plan_shards
 from .summary import TokenizationResult, summarize
 from .texts import TextRules
@@ -101,8 +101,8 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     """
     began = time.monotonic()
     chosen = _choose_splits(splits, settings)
-    chat = choose_template(chain(*chosen.values()), text_column, tokenizer, settings)
-    run = _Run(tokenizer, settings, chat, work_dir, _resolve_device(device), progress)
+    rendering = choose_rendering(chain(*chosen.values()), text_column, tokenizer, settings)
+    run = _Run(tokenizer, settings, rendering.template, work_dir, _resolve_device(device), progress)
     rules = run.text_rules()
     shards = plan_shards(chosen, text_column, settings.pair_column)
     required_bytes = 3 * sum(shard.num_bytes for shard in shards)
@@ -122,6 +122,7 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
         files,
         tokenizer,
         text_column=text_column,
+        rendered_by=rendering.source,
         engine=spec.engine,
         device=run.device,
         elapsed_s=time.monotonic() - began,

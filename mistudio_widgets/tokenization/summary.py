@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..records import Accounting, HistogramBucket, SplitStatistics, TokenFile
+from ..records import Accounting, HistogramBucket, RenderingSource, SplitStatistics, TokenFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +34,7 @@ class TokenizationResult:
     special_tokens: dict[str, int]
     accounting: Accounting
     text_column_used: str
+    rendered_by: RenderingSource | None
     engine: str
     device: str
     size_bytes: int
@@ -48,6 +49,7 @@ def summarize(
     tokenizer: Tokenizer,
     *,
     text_column: str,
+    rendered_by: RenderingSource | None,
     engine: str,
     device: str,
     elapsed_s: float,
@@ -76,6 +78,7 @@ def summarize(
         special_tokens=_special_tokens(counts, tokenizer),
         accounting=accounting,
         text_column_used=text_column,
+        rendered_by=rendered_by,
         engine=engine,
         device=device,
         size_bytes=sum(file.size_bytes for file in files),
