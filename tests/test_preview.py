@@ -21,7 +21,7 @@ from trained_tokenizers import save_byte_level, save_llama_like, save_word_piece
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from mistudio_widgets import DatasetManager
-from mistudio_widgets.encoders import load_tokenizer, recall_tokenizer
+from mistudio_widgets.encoders import load_tokenizer, loading, recall_tokenizer
 from mistudio_widgets.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -379,3 +379,20 @@ def test_a_tokenizer_of_the_hub_is_asked_for_once(
     with DatasetManager(data_dir, read_only=True) as reader:
         assert reader.preview_tokens("hello", tokenizer="acme/tiny-bpe") == preview
     assert len(hub.requests) == asked
+
+
+def test_strangers_preview_with_what_was_converted_before(
+    manager: DatasetManager, hub: HubServer, data_dir: Path
+) -> None:
+    dataset = manager.import_dataset(pa.table({"text": [TEXT]}), name="a").wait(60)
+    manager.tokenize(dataset.id, tokenizer="acme/slow").wait(60)
+    preview = manager.preview_tokens("hello", tokenizer="acme/slow")
+    before = sorted(data_dir.rglob("*"))
+    with DatasetManager(data_dir, read_only=True) as reader:
+        assert reader.preview_tokens("hello", tokenizer="acme/slow") == preview
+        assert sorted(data_dir.rglob("*")) == before
+        shutil.rmtree(data_dir / "tokenizers")
+        loading._recalled.clear()
+        with pytest.raises(TokenizerNotFoundError, match="acme/slow"):
+            reader.preview_tokens("hello", tokenizer="acme/slow")
+    assert not (data_dir / "tokenizers").exists()

@@ -47,7 +47,11 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 def load_tokenizer(
-    path: str | Path, *, name: str | None = None, work_dir: Path | None = None
+    path: str | Path,
+    *,
+    name: str | None = None,
+    work_dir: Path | None = None,
+    may_convert: bool = True,
 ) -> Tokenizer:
     """Load a tokenizer from disk.
 
@@ -60,6 +64,8 @@ def load_tokenizer(
         What to call it. None: the folder's or the file's name.
     work_dir : Path or None
         Where converted tokenizers are kept. None: folders are not converted.
+    may_convert : bool
+        False: only what was converted before is taken, and nothing is written.
 
     Raises
     ------
@@ -69,7 +75,7 @@ def load_tokenizer(
         When the file is not a tokenizer.
     """
     given = Path(path).expanduser()
-    file = _find_file(given, work_dir)
+    file = _find_file(given, work_dir, may_convert=may_convert)
     backend = _open(file)
     special = {
         token_id: token.content
@@ -122,7 +128,9 @@ _recalled: OrderedDict[tuple[str, Path | None], tuple[_Stamp, Tokenizer]] = Orde
 _recalled_lock = threading.Lock()
 
 
-def recall_tokenizer(path: Path, *, work_dir: Path | None = None) -> Tokenizer:
+def recall_tokenizer(
+    path: Path, *, work_dir: Path | None = None, may_convert: bool = True
+) -> Tokenizer:
     """Load a tokenizer, or return the one that was loaded before from the same, unchanged files.
 
     Raises as `load_tokenizer` does. *Threads:* any.
@@ -133,7 +141,7 @@ def recall_tokenizer(path: Path, *, work_dir: Path | None = None) -> Tokenizer:
         if kept is not None and kept[0] == stamp:
             _recalled.move_to_end(key)
             return kept[1]
-    tokenizer = load_tokenizer(path, work_dir=work_dir)
+    tokenizer = load_tokenizer(path, work_dir=work_dir, may_convert=may_convert)
     with _recalled_lock:
         _recalled[key] = (stamp, tokenizer)
         while len(_recalled) > _MAX_RECALLED:
@@ -165,7 +173,7 @@ def display_name(path: Path) -> str:
     return absolute.name if path.is_dir() else absolute.stem
 
 
-def _find_file(path: Path, work_dir: Path | None) -> Path:
+def _find_file(path: Path, work_dir: Path | None, *, may_convert: bool) -> Path:
     if path.is_file():
         return path
     if not path.exists():
@@ -179,12 +187,15 @@ def _find_file(path: Path, work_dir: Path | None) -> Path:
     if file.is_file():
         return file
     sources = [path / name for name in _SLOW_FILES if (path / name).is_file()]
-    if not sources or work_dir is None:
+    target = work_dir / f"converted-{_fingerprint(sources)}" if work_dir and sources else None
+    if target is not None and (target / "tokenizer.json").is_file():
+        return target / "tokenizer.json"
+    if target is None or not may_convert:
         raise TokenizerNotFoundError(
             f"The folder {shown_path(path)} has no tokenizer.json.",
             hint=f"{_VALID}{_entries_hint(path)}",
         )
-    return _convert(path, sources, work_dir)
+    return _convert(path, target)
 
 
 def _entries_hint(folder: Path) -> str:
@@ -320,17 +331,15 @@ def _token_text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _convert(folder: Path, sources: Iterable[Path], work_dir: Path) -> Path:
+def _convert(folder: Path, target: Path) -> Path:
     """Let transformers write the tokenizer.json that the folder lacks."""
-    target = work_dir / f"converted-{_fingerprint(sources)}"
-    if not (target / "tokenizer.json").is_file():
-        work_dir.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix="converting-", dir=work_dir))
-        try:
-            _save_converted(folder, staging)
-            _publish(staging, target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix="converting-", dir=target.parent))
+    try:
+        _save_converted(folder, staging)
+        _publish(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
     return target / "tokenizer.json"
 
 

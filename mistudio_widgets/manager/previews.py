@@ -107,7 +107,11 @@ class PreviewMethods(Core):
         if self._parts.read_only:
             return self._known_tokenizer(settings.tokenizer)
         path = local_tokenizer(settings.tokenizer) or self._hub_folder(settings.tokenizer)
-        return encoders.recall_tokenizer(path, work_dir=self._parts.storage.root / "tokenizers")
+        return encoders.recall_tokenizer(path, work_dir=self._work_dir)
+
+    @property
+    def _work_dir(self) -> Path:
+        return self._parts.storage.root / "tokenizers"
 
     def _hub_folder(self, repo_id: str) -> Path:
         """Return where a tokenizer from the hub lies, asking the hub every ten minutes."""
@@ -142,7 +146,9 @@ class PreviewMethods(Core):
         path = Path(item.settings.tokenizer).expanduser()
         try:
             folder = path if path.exists() else self._parts.hub.cached_tokenizer(str(path))
-            return encoders.recall_tokenizer(folder) if folder is not None else None
+            if folder is None:
+                return None
+            return encoders.recall_tokenizer(folder, work_dir=self._work_dir, may_convert=False)
         except (MiStudioError, OSError):
             # what is wrong names folders of this machine, which strangers do not get to see
             return None
