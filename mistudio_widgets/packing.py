@@ -110,6 +110,12 @@ class PackedPlan:
     num_padding: int
 
 
+def window_size(max_length: int, stride: int, *, has_begin: bool) -> tuple[int, int]:
+    """Return the stream ids of a sequence, and those from its start to the next one's."""
+    width = max_length - has_begin
+    return width, width - stride
+
+
 def plan_packed(
     num_tokens: int, *, max_length: int, stride: int, has_begin: bool, drop_tail: bool
 ) -> PackedPlan:
@@ -118,8 +124,7 @@ def plan_packed(
     >>> plan_packed(10, max_length=4, stride=0, has_begin=False, drop_tail=False).num_sequences
     3
     """
-    width = max_length - has_begin
-    step = width - stride
+    width, step = window_size(max_length, stride, has_begin=has_begin)
     num_sequences = _num_windows(num_tokens, width, step)
     end = (num_sequences - 1) * step + width
     if drop_tail and num_sequences and end > num_tokens:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..encoders import Encoder, EncoderSpec, open_encoder
+from ..encoders import EncoderSpec, check_sample, open_encoder
 from ..errors import CorruptFileError, InvalidRequestError, TokenizationError, shown_path
-from .files import RawFile, replace_file
+from .files import RawFile, file_crc32, replace_file
+from .stages import Stages
 
 SHARD_BYTES: Final = 24 * 2**20
 """Text of one shard: what is done again after a kill."""
@@ -82,6 +83,14 @@ class ShardRun:
 
     ``NAME.ids`` holds the ids of its documents as int32, ``NAME.index`` an int64 pair for each
     document: its number of ids and its row in the split. ``NAME.json``, written last, is this.
+    The checksums make waiting for the disk needless: what a power cut took is made again.
+
+    Attributes
+    ----------
+    ids_crc32, index_crc32 : int
+        Of the two files.
+    seconds : dict
+        Of reading, encoding, checking and writing, when this run was made just now.
     """
 
     name: str
@@ -90,6 +99,9 @@ class ShardRun:
     num_tokens: int
     longest: int
     dropped: dict[str, int]
+    ids_crc32: int
+    index_crc32: int
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
 
 def plan_shards(
@@ -222,10 +234,9 @@ def tokenize_shard(
         if on_batch is not None:
             on_batch(shard.num_rows)
         return finished
-    run = _write_run(
-        shard, open_encoder(spec), rules, folder, on_batch, fingerprint=_key(shard, spec, rules)
-    )
-    replace_file(folder / f"{shard.name}.json", json.dumps(asdict(run)).encode())
+    run = _write_run(shard, spec, rules, folder, on_batch)
+    found = json.dumps(asdict(replace(run, seconds={}))).encode()
+    replace_file(folder / f"{shard.name}.json", found)
     return run
 
 
@@ -233,55 +244,67 @@ def find_run(shard: Shard, spec: EncoderSpec, rules: TextRules, folder: Path) ->
     """Return the finished run of a shard, None where it is missing, stale or cut short."""
     try:
         run = ShardRun(**json.loads((folder / f"{shard.name}.json").read_bytes()))
-        ids_bytes = (folder / f"{shard.name}.ids").stat().st_size
-        index_bytes = (folder / f"{shard.name}.index").stat().st_size
+        is_whole = (
+            run.fingerprint == _key(shard, spec, rules)
+            and file_crc32(folder / f"{shard.name}.ids") == run.ids_crc32
+            and file_crc32(folder / f"{shard.name}.index") == run.index_crc32
+        )
     except (OSError, ValueError, TypeError):
         return None
-    whole = ids_bytes == 4 * run.num_tokens and index_bytes == 16 * run.num_documents
-    return run if whole and run.fingerprint == _key(shard, spec, rules) else None
+    return run if is_whole else None
 
 
 def _key(shard: Shard, spec: EncoderSpec, rules: TextRules) -> str:
-    """Tell apart what would give other ids; the engine does not."""
+    """Tell apart what would give other ids, or might: an engine can turn out to be wrong."""
     source = Path(shard.path)
-    content = [asdict(shard), asdict(rules), spec.sha256, source.stat().st_size]
+    content = [asdict(shard), asdict(rules), spec.sha256, spec.engine, source.stat().st_size]
     content[0] = {**asdict(shard), "path": source.name}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write_run(
     shard: Shard,
-    encoder: Encoder,
+    spec: EncoderSpec,
     rules: TextRules,
     folder: Path,
     on_batch: Callable[[int], None] | None,
-    *,
-    fingerprint: str,
 ) -> ShardRun:
     dropped: Counter[str] = Counter()
+    stages = Stages()
     longest = 0
     with (
         RawFile(folder / f"{shard.name}.ids", np.int32) as ids_file,
         RawFile(folder / f"{shard.name}.index", np.int64) as index_file,
     ):
-        for first_row, column in _read_batches(shard):
-            texts, rows = _texts(column, shard, first_row, rules, dropped)
-            ids, offsets = encoder.encode(texts)
+        for first_row, column in stages.each("read", _read_batches(shard)):
+            with stages.time("read"):
+                texts, rows = _texts(column, shard, first_row, rules, dropped)
+            with stages.time("load"):
+                encoder = open_encoder(spec)
+            with stages.time("encode"):
+                ids, offsets = encoder.encode(texts)
+            if not index_file.num_items:
+                with stages.time("check"):
+                    check_sample(spec, encoder, texts)
             lengths = np.diff(offsets)
             longest = max(longest, int(lengths.max(initial=0)))
-            ids_file.append(ids)
-            index_file.append(np.stack([lengths, rows], axis=1))
+            with stages.time("write"):
+                ids_file.append_checked(ids)
+                index_file.append_checked(np.stack([lengths, rows], axis=1))
             if on_batch is not None:
                 on_batch(len(column))
         ids_file.publish()
         index_file.publish()
     return ShardRun(
         name=shard.name,
-        fingerprint=fingerprint,
+        fingerprint=_key(shard, spec, rules),
         num_documents=index_file.num_items // 2,
         num_tokens=ids_file.num_items,
         longest=longest,
         dropped=dict(dropped),
+        ids_crc32=ids_file.crc32,
+        index_crc32=index_file.crc32,
+        seconds=stages.seconds(),
     )
 
 
