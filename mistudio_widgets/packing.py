@@ -14,7 +14,9 @@ Nothing here knows files, threads or tokenizers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +48,25 @@ def resolve_device(device: str) -> str:
             hint='Choose "auto" or "cpu".',
         ) from error
     return device
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in the calling thread alone, on the CPU.
+
+    Between two calls torch's helpers wait by spinning: beside busy encoders that was a third of
+    all CPU time. Every thread has its own number of helpers, but setting it also sets what
+    later threads begin with; that is put right from another thread.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    other = threading.Thread(target=torch.set_num_threads, args=(before,))
+    other.start()
+    other.join()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

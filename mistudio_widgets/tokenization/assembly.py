@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -85,8 +86,8 @@ class Place:
         A torch device.
     num_ids : int
         The largest id plus one.
-    likely_tokens : int
-        About how many ids there will be.
+    num_rows : int
+        Rows of the split, dropped ones included.
     """
 
     work_dir: Path
@@ -94,19 +95,21 @@ class Place:
     ids_path: Path
     device: str
     num_ids: int
-    likely_tokens: int
+    num_rows: int
 
 
 class _Output:
     """The raw files of one split, and what is counted while they are written."""
 
-    def __init__(self, place: Place, likely: _Shapes, check_space: Callable[[int], None]) -> None:
+    def __init__(
+        self, place: Place, likely: Callable[[], _Shapes], check_space: Callable[[int], None]
+    ) -> None:
         self.device = place.device
         self._place = place
+        self._likely = likely
         self._check_space = check_space
         self._stack = contextlib.ExitStack()
         self._files: dict[str, RawFile] = {}
-        self._likely = {kind: (_DTYPES[kind], likely[kind]) for kind in _DTYPES if kind in likely}
         self.token_counts = torch.zeros(place.num_ids, dtype=torch.int64)
         self.length_counts = packing.no_lengths()
 
@@ -125,7 +128,8 @@ class _Output:
 
     def _open(self, kind: str) -> RawFile:
         if kind == "input_ids":
-            offset = data_offset(self._likely)
+            likely = self._likely()
+            offset = data_offset({k: (_DTYPES[k], likely[k]) for k in _DTYPES if k in likely})
             return RawFile(self._place.ids_path, _DTYPES[kind], first_byte=offset)
         return RawFile(self._place.work_dir / f"{self._place.name}.{kind}", _DTYPES[kind])
 
@@ -164,7 +168,7 @@ def assemble_split(
     *Cancellation:* ``advance`` is called with the number of documents of every chunk, and may
     raise.
     """
-    likely = _likely_shapes(settings, place)
+    likely = partial(_likely_shapes, documents, settings, place.num_rows)
     with _Output(place, likely, check_space) as output:
         assemble = _pack if settings.mode == "packed" else _separate
         num_sequences, accounting, shapes = assemble(
@@ -186,12 +190,12 @@ def assemble_split(
     )
 
 
-def _likely_shapes(settings: TokenizationSettings, place: Place) -> _Shapes:
-    """Guess which arrays there will be, and how many digits their shapes will have."""
-    num_tokens = place.likely_tokens
+def _likely_shapes(documents: Documents, settings: TokenizationSettings, num_rows: int) -> _Shapes:
+    """Guess from the first run which arrays there will be, and the digits of their shapes."""
+    num_tokens = documents.num_tokens * num_rows // max(documents.num_documents, 1)
     shape: tuple[int, ...] = (num_tokens // settings.max_length + 1, settings.max_length)
     has_mask = bool(settings.return_attention_mask)
-    shapes: _Shapes = {"sample_starts": (num_tokens // 500,)}
+    shapes: _Shapes = {"sample_starts": (num_rows + 1,)}
     if settings.mode == "packed":
         has_mask = has_mask or not settings.drop_tail
     elif settings.padding == "do_not_pad":
@@ -199,6 +203,7 @@ def _likely_shapes(settings: TokenizationSettings, place: Place) -> _Shapes:
         shapes["offsets"] = shapes["sample_starts"]
     else:
         has_mask = True
+        shape = (num_rows, settings.max_length)
     if has_mask:
         shapes["attention_mask"] = shape
     if settings.shuffle_seed is not None:

@@ -24,9 +24,6 @@ from .workers import shard_runs
 if TYPE_CHECKING:
     from .assembly import SplitResult
 
-# of usual text; only a guess is made from it
-_BYTES_PER_TOKEN: Final = 4
-
 # a split's name becomes a file's name
 _SPLIT_NAME: Final = re.compile(r"\w[\w.\-]*")
 
@@ -115,8 +112,11 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
         shard_runs(shards, spec, rules, work_dir, executor=executor, progress=progress) as runs,
     ):
         # the workers run already while torch is imported
-        run = _Run(tokenizer, settings, work_dir, out_dir, _resolve_device(device), progress)
-        results = run.assemble(_by_split(chosen, shards), runs, check_space)
+        from ..packing import one_thread, resolve_device
+
+        run = _Run(tokenizer, settings, work_dir, out_dir, resolve_device(device), progress)
+        with one_thread():
+            results = run.assemble(_by_split(chosen, shards), runs, check_space)
         run.refuse_nothing(num_rows)
         files = run.save(results)
     return summarize(
@@ -144,13 +144,6 @@ def _choose_splits(
             )
     # the dataset's order, whatever the order of the wish
     return {name: paths for name, paths in splits.items() if name in names}
-
-
-def _resolve_device(device: str) -> str:
-    # torch takes a second to import; workers in other processes do without it
-    from ..packing import resolve_device
-
-    return resolve_device(device)
 
 
 def _sweep(work_dir: Path, out_dir: Path) -> None:
@@ -208,8 +201,10 @@ class _Run:
         try:
             for number, (split, part) in enumerate(shards.items()):
                 of_split = islice(coming, len(part))
-                likely = sum(shard.num_bytes for shard in part) // _BYTES_PER_TOKEN
-                results[split] = self._assemble_split(number, split, of_split, likely, check_space)
+                num_rows = sum(shard.num_rows for shard in part)
+                results[split] = self._assemble_split(
+                    number, split, of_split, num_rows, check_space
+                )
         except BaseException:
             for result in results.values():
                 result.remove_files()
@@ -244,7 +239,7 @@ class _Run:
         number: int,
         split: str,
         runs: Iterator[ShardRun],
-        likely_tokens: int,
+        num_rows: int,
         check_space: Callable[[int], None],
     ) -> SplitResult:
         from .assembly import Place, assemble_split
@@ -257,7 +252,7 @@ class _Run:
             ids_path=self._out_dir / f"{split}.raw",
             device=self.device,
             num_ids=self._tokenizer.num_ids,
-            likely_tokens=likely_tokens,
+            num_rows=num_rows,
         )
         documents = Documents(runs, self._settings.shuffle_seed, self._work_dir, name)
         try:
