@@ -23,7 +23,7 @@ one cuts with several patterns), and WordPiece, whose normalizer only the refere
 
 
 def real_tokenizer(name: str, folder: Path) -> Path:
-    """Return the path of a real tokenizer; one that is a bare vocabulary is written to ``folder``."""
+    """Return a real tokenizer.json; one that is a bare vocabulary is made in ``folder``."""
     if not PACKAGES.is_dir():
         raise FileNotFoundError(
             f"{PACKAGES} is missing: run make test, or npm ci in {PACKAGES.parent}"

@@ -323,8 +323,10 @@ def _write_packed_mask(
     real = plan.num_sequences * settings.max_length - plan.num_padding
     for first in range(0, real, BLOCK_TOKENS):
         size = min(BLOCK_TOKENS, real - first)
-        output.append("attention_mask", torch.ones(size, dtype=torch.uint8))
-    output.append("attention_mask", torch.zeros(plan.num_padding, dtype=torch.uint8))
+        output.append("attention_mask", torch.ones(size, dtype=torch.uint8, device=output.device))
+    output.append(
+        "attention_mask", torch.zeros(plan.num_padding, dtype=torch.uint8, device=output.device)
+    )
 
 
 def _packed_accounting(
@@ -398,7 +400,7 @@ def _write_sequences(
     weights = sizes if width is None else torch.full_like(sizes, max(width, 1))
     numbers = torch.div(torch.cumsum(weights, 0) - 1, BLOCK_TOKENS, rounding_mode="floor")
     first = 0
-    for count in torch.unique_consecutive(numbers, return_counts=True)[1].tolist():
+    for count in torch.unique_consecutive(numbers, return_counts=True)[1].cpu().tolist():
         block = slice(first, first + count)
         first += count
         content = packing.gather_chunks(ids, cut.starts[block], cut.lengths[block])
@@ -406,7 +408,7 @@ def _write_sequences(
         output.count(flat)
         if width is None:
             output.append("input_ids", flat)
-            output.append("attention_mask", torch.ones(len(flat), dtype=torch.uint8))
+            output.append("attention_mask", torch.ones_like(flat, dtype=torch.uint8))
         else:
             rows, mask = packing.pad_sequences(flat, sizes[block], width, specials.fill)
             output.append("input_ids", rows)
