@@ -14,7 +14,9 @@ Nothing here knows files, threads or tokenizers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +48,25 @@ def resolve_device(device: str) -> str:
             hint='Choose "auto" or "cpu".',
         ) from error
     return device
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in the calling thread alone, on the CPU.
+
+    Between two calls torch's helpers wait by spinning: beside busy encoders that was a third of
+    all CPU time. Every thread has its own number of helpers, but setting it also sets what
+    later threads begin with; that is put right from another thread.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    other = threading.Thread(target=torch.set_num_threads, args=(before,))
+    other.start()
+    other.join()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -113,6 +134,12 @@ class PackedPlan:
     num_padding: int
 
 
+def window_size(max_length: int, stride: int, *, has_begin: bool) -> tuple[int, int]:
+    """Return the stream ids of a sequence, and those from its start to the next one's."""
+    width = max_length - has_begin
+    return width, width - stride
+
+
 def plan_packed(
     num_tokens: int, *, max_length: int, stride: int, has_begin: bool, drop_tail: bool
 ) -> PackedPlan:
@@ -121,8 +148,7 @@ def plan_packed(
     >>> plan_packed(10, max_length=4, stride=0, has_begin=False, drop_tail=False).num_sequences
     3
     """
-    width = max_length - has_begin
-    step = width - stride
+    width, step = window_size(max_length, stride, has_begin=has_begin)
     num_sequences = _num_windows(num_tokens, width, step)
     end = (num_sequences - 1) * step + width
     if drop_tail and num_sequences and end > num_tokens:

@@ -6,6 +6,7 @@ tokenizer   `Tokenizer`: what a tokenizer.json says, its special tokens and its 
 pieces      `split_text`: what each token of a text stands for
 engines     `open_encoder`: texts to flat ids, by fastokens or by the reference
 probes      `choose_engine`: the texts on which an engine must equal the reference
+proofs      which engine was proven for which tokenizer, remembered
 
 The reference is the ``tokenizers`` library. Another engine is used only where it gives the
 same ids.
@@ -15,7 +16,14 @@ from .chat import ChatTemplate, Message, RenderingFault, render_plain
 from .engines import Encoder, EncoderSpec, Engine, Ids, open_encoder
 from .loading import display_name, fingerprint, load_tokenizer, recall_tokenizer
 from .pieces import Piece, Speller, split_text
-from .probes import choose_engine, is_equal_on_probes, probe_texts
+from .probes import (
+    EngineDiffersError,
+    check_sample,
+    choose_engine,
+    disprove,
+    is_equal_on_probes,
+    probe_texts,
+)
 from .tokenizer import PairTemplate, Tokenizer
 
 __all__ = [
@@ -23,6 +31,7 @@ __all__ = [
     "Encoder",
     "EncoderSpec",
     "Engine",
+    "EngineDiffersError",
     "Ids",
     "Message",
     "PairTemplate",
@@ -30,8 +39,10 @@ __all__ = [
     "RenderingFault",
     "Speller",
     "Tokenizer",
+    "check_sample",
     "choose_engine",
     "display_name",
+    "disprove",
     "fingerprint",
     "is_equal_on_probes",
     "load_tokenizer",

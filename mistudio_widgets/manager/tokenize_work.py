@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,28 +42,32 @@ class TokenizeWork:
         self._put(self._record.model_copy(update={"status": "tokenizing"}))
         tokenizer = self._load_tokenizer()
         job.progress.check()
-        spec = encoders.choose_engine(tokenizer, self._engine)
+        spec = encoders.choose_engine(tokenizer, self._engine, proofs=self._proofs)
         manifest = self._parts.storage.read_manifest(job.dataset_id)
         existing = self._settle_id(job, tokenizer, manifest)
         if existing is not None:
             return existing
-        partial = self._partial(job)
+        partial_dir = self._partial(job)
         settings = self._record.settings
         column = settings.text_column or manifest.dataset.text_column
         assert column is not None
-        result = tokenization.tokenize_splits(
+        tokenize = partial(
+            tokenization.tokenize_splits,
             self._files(job, manifest),
             tokenizer,
-            spec,
-            settings,
-            column,
-            partial,
-            partial / "out",
-            device=self._parts.resolved_device(),
+            settings=settings,
+            text_column=column,
+            work_dir=partial_dir,
+            out_dir=partial_dir / "out",
+            device=self._parts.device,
             executor=self._parts.executor,
             progress=job.progress,
             check_space=self._parts.storage.check_space,
         )
+        try:
+            result = tokenize(spec)
+        except encoders.EngineDiffersError:
+            result = tokenize(encoders.disprove(spec, self._proofs))
         elapsed_s = time.monotonic() - started
         facts = {
             name: value
@@ -86,7 +91,7 @@ class TokenizeWork:
                 "tokens_per_s": result.num_tokens / elapsed_s if elapsed_s else None,
             }
         )
-        return self._publish(job, partial, Receipt(tokenization=record, files=result.files))
+        return self._publish(job, partial_dir, Receipt(tokenization=record, files=result.files))
 
     def undo(self, job: Job) -> None:
         """Remove shards and row."""
@@ -108,6 +113,10 @@ class TokenizeWork:
             )
             writer.put_tokenization(record)
             writer.update_job(failed)
+
+    @property
+    def _proofs(self) -> Path:
+        return self._parts.storage.root / "tokenizers"
 
     def _load_tokenizer(self) -> encoders.Tokenizer:
         path = self._tokenizer

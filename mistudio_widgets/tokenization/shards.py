@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..encoders import Encoder, EncoderSpec, Ids, open_encoder
+from ..encoders import EncoderSpec, Ids, check_sample, open_encoder
 from ..errors import CorruptFileError, InvalidRequestError, TokenizationError, shown_path
 from ..importer import conversation_format
-from .files import RawFile, replace_file
+from .files import RawFile, file_crc32, replace_file
+from .stages import Stages
 from .texts import NotText, Rows, Tally, TextRules, read_texts
 
 SHARD_BYTES: Final = 24 * 2**20
@@ -68,7 +69,8 @@ class ShardRun:
 
     ``NAME.ids`` holds the ids of its documents as int32, ``NAME.index`` three int64 for each
     document: its number of ids, its row in the split, and how many of the ids are the first
-    text's of a pair. ``NAME.json``, written last, is this.
+    text's of a pair. ``NAME.json``, written last, is this. The checksums make waiting for the
+    disk needless: what a power cut took is made again.
 
     Attributes
     ----------
@@ -76,6 +78,10 @@ class ShardRun:
         Rows that are no documents, by reason.
     cleaned : dict
         "samples" and "chars" that cleaning changed.
+    ids_crc32, index_crc32 : int
+        Of the two files.
+    seconds : dict
+        Of reading, encoding, checking and writing, when this run was made just now.
     """
 
     name: str
@@ -85,6 +91,9 @@ class ShardRun:
     longest: int
     dropped: dict[str, int]
     cleaned: dict[str, int]
+    ids_crc32: int
+    index_crc32: int
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
 
 def plan_shards(
@@ -241,10 +250,9 @@ def tokenize_shard(
         if on_batch is not None:
             on_batch(shard.num_rows)
         return finished
-    run = _write_run(
-        shard, open_encoder(spec), rules, folder, on_batch, fingerprint=_key(shard, spec, rules)
-    )
-    replace_file(folder / f"{shard.name}.json", json.dumps(asdict(run)).encode())
+    run = _write_run(shard, spec, rules, folder, on_batch)
+    found = json.dumps(asdict(replace(run, seconds={}))).encode()
+    replace_file(folder / f"{shard.name}.json", found)
     return run
 
 
@@ -252,59 +260,71 @@ def find_run(shard: Shard, spec: EncoderSpec, rules: TextRules, folder: Path) ->
     """Return the finished run of a shard, None where it is missing, stale or cut short."""
     try:
         run = ShardRun(**json.loads((folder / f"{shard.name}.json").read_bytes()))
-        ids_bytes = (folder / f"{shard.name}.ids").stat().st_size
-        index_bytes = (folder / f"{shard.name}.index").stat().st_size
+        is_whole = (
+            run.fingerprint == _key(shard, spec, rules)
+            and file_crc32(folder / f"{shard.name}.ids") == run.ids_crc32
+            and file_crc32(folder / f"{shard.name}.index") == run.index_crc32
+        )
     except (OSError, ValueError, TypeError):
         return None
-    whole = ids_bytes == 4 * run.num_tokens and index_bytes == 24 * run.num_documents
-    return run if whole and run.fingerprint == _key(shard, spec, rules) else None
+    return run if is_whole else None
 
 
 def _key(shard: Shard, spec: EncoderSpec, rules: TextRules) -> str:
-    """Tell apart what would give other ids; the engine does not."""
+    """Tell apart what would give other ids, or might: an engine can turn out to be wrong."""
     source = Path(shard.path)
-    content = [asdict(shard), asdict(rules), spec.sha256, source.stat().st_size]
+    content = [asdict(shard), asdict(rules), spec.sha256, spec.engine, source.stat().st_size]
     content[0] = {**asdict(shard), "path": source.name}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write_run(
     shard: Shard,
-    encoder: Encoder,
+    spec: EncoderSpec,
     rules: TextRules,
     folder: Path,
     on_batch: Callable[[int], None] | None,
-    *,
-    fingerprint: str,
 ) -> ShardRun:
     tally = Tally()
+    stages = Stages()
     longest = 0
     with (
         RawFile(folder / f"{shard.name}.ids", np.int32) as ids_file,
         RawFile(folder / f"{shard.name}.index", np.int64) as index_file,
     ):
-        for first_row, batch in _read_batches(shard, rules):
-            texts, rows = _texts(batch, shard, first_row, rules, tally)
-            ids, offsets = encoder.encode(texts)
+        for first_row, batch in stages.each("read", _read_batches(shard, rules)):
+            with stages.time("read"):
+                texts, rows = _texts(batch, shard, first_row, rules, tally)
+            with stages.time("load"):
+                encoder = open_encoder(spec)
+            with stages.time("encode"):
+                ids, offsets = encoder.encode(texts)
+            if not index_file.num_items:
+                with stages.time("check"):
+                    check_sample(spec, encoder, texts)
             lengths = np.diff(offsets).reshape(-1, rules.texts_per_row)
             if rules.pair is not None:
                 ids, lengths, rows = _fitting(ids, lengths, rows, shard, rules, tally)
             totals = lengths.sum(axis=1)
             longest = max(longest, int(totals.max(initial=0)))
-            ids_file.append(ids)
-            index_file.append(np.stack([totals, rows, lengths[:, 0]], axis=1))
+            with stages.time("write"):
+                ids_file.append_checked(ids)
+                index_file.append_checked(np.stack([totals, rows, lengths[:, 0]], axis=1))
             if on_batch is not None:
                 on_batch(len(batch))
         ids_file.publish()
         index_file.publish()
     return ShardRun(
         name=shard.name,
-        fingerprint=fingerprint,
+        fingerprint=_key(shard, spec, rules),
         num_documents=index_file.num_items // 3,
         num_tokens=ids_file.num_items,
         longest=longest,
         dropped=dict(tally.dropped),
         cleaned=dict(tally.cleaned),
+        ids_crc32=ids_file.crc32,
+        index_crc32=index_file.crc32,
+        seconds=stages.seconds(),
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Frame:
-    """The ids around a sample, without what packing adds.
+    """The ids around and between samples.
 
     Attributes
     ----------
@@ -23,6 +23,8 @@ class Frame:
         packed: in front of every sequence. per_sample: part of ``prefix``.
     prefix, middle, suffix : tuple of int
         Before, between (of a pair) and after the texts of a sample.
+    separator : int or None
+        packed: between documents.
     room : int or None
         per_sample: text ids that one sequence holds; None where nothing is cut.
     """
@@ -31,6 +33,7 @@ class Frame:
     prefix: tuple[int, ...]
     middle: tuple[int, ...]
     suffix: tuple[int, ...]
+    separator: int | None
     room: int | None
 
 
@@ -64,10 +67,7 @@ def find_specials(
     from ..packing import Affixes
 
     frame = find_frame(tokenizer, settings, chat)
-    separator = None
-    if settings.mode == "packed":
-        separator = _separator(tokenizer, settings, chat)
-    affixes = Affixes(frame.prefix, frame.suffix, separator, frame.middle)
+    affixes = Affixes(frame.prefix, frame.suffix, frame.separator, frame.middle)
     return Specials(frame.begin, affixes, tokenizer.fill_id, frame.room)
 
 
@@ -99,11 +99,12 @@ def find_frame(
                 hint="Leave begin_sequence_token out"
                 + (", or use add_special_tokens=False." if chat is None else "."),
             )
-        return Frame(begin, prefix, middle, suffix, None)
+        separator = _separator(tokenizer, settings, chat)
+        return Frame(begin, prefix, middle, suffix, separator, None)
     if begin is not None and not is_begun:
         prefix = (begin, *prefix)
     num_around = len(prefix) + len(middle) + len(suffix)
-    return Frame(begin, prefix, middle, suffix, _room(num_around, settings))
+    return Frame(begin, prefix, middle, suffix, None, _room(num_around, settings))
 
 
 def _around(

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenizationResult:
-    """What a tokenization gave; its names and units are those of `TokenizationRecord`."""
+    """What a tokenization gave; its names and units are those of `TokenizationRecord`.
+
+    Attributes
+    ----------
+    stage_seconds : dict
+        Seconds by stage. Those of the workers ("read", "load", "encode", "check", "write") are
+        sums over threads; "pack" and "wait" (for them) run beside, "save" follows.
+    """
 
     num_samples: int
     num_sequences: int
@@ -41,6 +48,7 @@ class TokenizationResult:
     elapsed_s: float
     tokens_per_s: float
     files: tuple[TokenFile, ...]
+    stage_seconds: dict[str, float]
 
 
 def summarize(
@@ -53,6 +61,7 @@ def summarize(
     engine: str,
     device: str,
     elapsed_s: float,
+    stage_seconds: dict[str, float],
 ) -> TokenizationResult:
     """Add the splits up."""
     from .. import packing
@@ -85,6 +94,7 @@ def summarize(
         elapsed_s=elapsed_s,
         tokens_per_s=accounting.tokens_kept / elapsed_s if elapsed_s else 0.0,
         files=files,
+        stage_seconds=stage_seconds,
     )
 
 
