@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 NPM := npm --prefix js --no-fund --no-audit --loglevel=error
 BUNDLE := mistudio_widgets/static/widget.js
+TOKENIZERS := tests/tokenizers/node_modules/.installed
 SOURCES := $(shell find js/src js/*.mjs js/*.json js/*.ts -type f 2>/dev/null)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 export PIP_ROOT_USER_ACTION := ignore
@@ -26,7 +27,7 @@ lab: $(VENV)/.lab $(BUNDLE)
 voila: $(VENV)/.lab $(BUNDLE)
 	$(BIN)/voila notebooks/Datasets.ipynb
 
-test: check $(VENV)/.chromium
+test: check $(VENV)/.chromium $(TOKENIZERS)
 	$(NPM) test
 	$(BIN)/python -m pytest -m "not soak" --cov --cov-report=term
 
@@ -39,7 +40,7 @@ check: $(VENV)/.dev $(BUNDLE)
 bench: $(VENV)/.dev
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-soak: $(VENV)/.dev $(BUNDLE) $(VENV)/.chromium
+soak: $(VENV)/.dev $(BUNDLE) $(VENV)/.chromium $(TOKENIZERS)
 	$(BIN)/python -m pytest -m soak --timeout=3600
 
 clean:
@@ -52,6 +53,11 @@ $(BUNDLE): js/node_modules/.installed $(SOURCES)
 
 js/node_modules/.installed: js/package.json js/package-lock.json
 	$(NPM) ci
+	@touch $@
+
+# real tokenizers; only their data files are read
+$(TOKENIZERS): tests/tokenizers/package-lock.json
+	npm --prefix tests/tokenizers ci --ignore-scripts --no-fund --no-audit --loglevel=error
 	@touch $@
 
 $(VENV)/bin/python:

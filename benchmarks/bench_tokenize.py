@@ -6,7 +6,12 @@ the equality probe, the catalog and the statistics too. Not counted on either: i
 modules; and on the peer's side not even its conversion of Parquet to Arrow, shown in a column of
 its own. The ids of all runs are compared.
 
-    python benchmarks/bench_tokenize.py [--mb 50] [--rounds 3] [--tokenizer PATH]
+Beside it, once: the concat-and-chunk way of SAE training code (one map tokenizes, a second one
+joins and cuts), the batch call of ``transformers`` and ``encode_batch_fast`` of ``tokenizers``
+alone (nothing is packed or saved), and the ceiling (Parquet to Python strings). Then where our
+seconds go, by stage, and the peak of our anonymous memory over idle.
+
+    python benchmarks/bench_tokenize.py [--mb 50] [--rounds 3] [--tokenizer PATH] [--only-ours]
 """
 
 from __future__ import annotations
@@ -18,11 +23,14 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from setting import in_child, machine, table, texts
+from setting import anonymous_bytes, in_child, machine, table, texts
 
 if TYPE_CHECKING:
     from mistudio_widgets.jobs import Job
@@ -38,6 +46,7 @@ def main() -> None:
     parser.add_argument("--mb", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokenizer", type=Path)
+    parser.add_argument("--only-ours", action="store_true", help="no peer but the ceiling")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
@@ -45,25 +54,49 @@ def main() -> None:
         print(json.dumps(CHILDREN[what](*map(Path, arguments))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        _compare(Path(folder), chosen.mb, chosen.rounds, chosen.tokenizer)
+        _compare(
+            Path(folder), chosen.mb, chosen.rounds, chosen.tokenizer, only_ours=chosen.only_ours
+        )
 
 
-def _compare(folder: Path, mb: int, rounds: int, tokenizer: Path | None) -> None:
+def _compare(
+    folder: Path, mb: int, rounds: int, tokenizer: Path | None, *, only_ours: bool
+) -> None:
     print(machine())
     parquet, num_bytes = _make_corpus(folder, mb * 1_000_000)
     tokenizer = tokenizer.absolute() if tokenizer else _train(folder)
     dataset_id = _import(folder / "data", parquet)
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CHILDREN}
-    peers = ["map1", "map2"]
-    for _ in range(rounds):
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in NAMES}
+    first = _child("ours", folder / "data", dataset_id, tokenizer)
+    peers = [] if only_ours else ["map1", "map2"]
+    for number in range(rounds):
         runs["ceiling"].append(_child("ceiling", parquet))
         runs["ours"].append(_child("ours", folder / "data", dataset_id, tokenizer))
         for peer in peers:
             runs[peer].append(_child(peer, parquet, tokenizer, folder / peer))
+        if number == 0 and not only_ours:
+            for peer in ("chunks", "transformers", "reference"):
+                runs[peer].append(_child(peer, parquet, tokenizer, folder / peer))
         # the slower one cannot be the peer any more: its minutes go to the rounds
-        peers = [min(peers, key=lambda peer: _seconds(runs[peer]))]
+        peers = sorted(peers, key=lambda peer: _seconds(runs[peer]))[:1]
     _report(runs, num_bytes)
-    _check_ids(folder, runs["ours"][0], ["map1", "map2"], tokenizer)
+    proof = "the equality proof included; later ones find it in the data folder"
+    print(f"ours, first time with this tokenizer: {first['elapsed_s']:.2f} s, {proof}")
+    _report_stages(folder, parquet, tokenizer)
+    if not only_ours:
+        _check_ids(folder, runs["ours"][0], ["map1", "map2"], tokenizer)
+
+
+def _report_stages(folder: Path, parquet: Path, tokenizer: Path) -> None:
+    found = _child("stages", parquet, tokenizer, folder / "stages")
+    stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in found["stages"].items())
+    print(f"seconds by stage, those of {os.cpu_count()} workers added up: {stages}")
+    print(f"wall {found['elapsed_s']:.2f} s, CPU {found['cpu_s']:.2f} s")
+    memory = _child("memory", parquet, tokenizer, folder / "memory")
+    print(
+        f"anonymous memory: {memory['idle'] / 1e6:.0f} MB idle, "
+        f"{(memory['peak'] - memory['idle']) / 1e6:.0f} MB more at the peak (at most 512)"
+    )
 
 
 def _child(what: str, *arguments: object) -> dict[str, Any]:
@@ -75,24 +108,36 @@ def _seconds(runs: list[dict[str, Any]]) -> float:
     return statistics.median(run["elapsed_s"] for run in runs)
 
 
+NAMES = {
+    "ceiling": "iter_batches + to_pylist",
+    "ours": "mistudio_widgets",
+    "map1": "datasets.map, num_proc=1",
+    "map2": "datasets.map, num_proc=2",
+    "chunks": "datasets.map + group_texts",
+    "transformers": "transformers' batch call alone",
+    "reference": "encode_batch_fast alone",
+}
+
+
 def _report(runs: dict[str, list[dict[str, Any]]], num_bytes: int) -> None:
-    names = {
-        "ceiling": "iter_batches + to_pylist",
-        "ours": f"mistudio_widgets ({runs['ours'][0]['engine']})",
-        "map1": "datasets.map, num_proc=1",
-        "map2": "datasets.map, num_proc=2",
-    }
     rows = [("", "rounds", "median s", "MB/s", "of which", "x ours")]
     ours = _seconds(runs["ours"])
-    for key, name in names.items():
+    for key, name in NAMES.items():
+        if not runs[key]:
+            continue
         seconds = _seconds(runs[key])
         parts = ", ".join(f"{part} {value}" for part, value in runs[key][-1].get("parts", []))
         cells = (f"{seconds:.2f}", f"{num_bytes / 1e6 / seconds:.1f}", parts)
         rows.append((name, str(len(runs[key])), *cells, f"{seconds / ours:.2f}"))
     print(table(rows))
-    peer = min(_seconds(runs["map1"]), _seconds(runs["map2"]))
-    print(f"ratio to datasets.map + save_to_disk, the faster one: {peer / ours:.1f}x")
-    print(f"share of the ceiling: {100 * _seconds(runs['ceiling']) / ours:.1f} %")
+    print(f"engine: {runs['ours'][0]['engine']}")
+    if runs["map1"]:
+        peer = min(_seconds(runs["map1"]), _seconds(runs["map2"]))
+        print(f"ratio to datasets.map + save_to_disk, the faster one: {peer / ours:.1f}x")
+    pairs = zip(runs["ceiling"], runs["ours"], strict=True)
+    shares = [100 * ceiling["elapsed_s"] / own["elapsed_s"] for ceiling, own in pairs]
+    listed = ", ".join(f"{share:.1f}" for share in shares)
+    print(f"share of the ceiling: {statistics.median(shares):.1f} % (pairs: {listed})")
 
 
 def _make_corpus(folder: Path, num_bytes: int) -> tuple[Path, int]:
@@ -242,6 +287,66 @@ def run_map(parquet: Path, tokenizer_path: Path, out: Path, num_proc: int) -> di
     return {"elapsed_s": ended - loaded, "parts": parts}
 
 
+def run_chunks(parquet: Path, tokenizer_path: Path, out: Path) -> dict[str, Any]:
+    """Tokenize in one map, join and cut in another, as transformers' and SAE examples do."""
+    import datasets
+    from transformers import PreTrainedTokenizerFast
+
+    datasets.disable_progress_bars()
+    cache = str(out / "cache")
+    data = datasets.load_dataset("parquet", data_files=str(parquet), split="train", cache_dir=cache)
+    started = time.perf_counter()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(tokenizer_path), eos_token=_eos_of(tokenizer_path)
+    )
+    ends = [tokenizer.eos_token_id]
+
+    def tokenize(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        found = tokenizer(batch["text"], add_special_tokens=False, verbose=False)
+        return {"input_ids": [ids + ends for ids in found["input_ids"]]}
+
+    def group_texts(batch: dict[str, list[list[int]]]) -> dict[str, list[list[int]]]:
+        stream = list(chain.from_iterable(batch["input_ids"]))
+        last = len(stream) // MAX_LENGTH * MAX_LENGTH
+        return {"input_ids": [stream[i : i + MAX_LENGTH] for i in range(0, last, MAX_LENGTH)]}
+
+    found = data.map(tokenize, batched=True, remove_columns=data.column_names)
+    found.map(group_texts, batched=True).save_to_disk(str(out / "saved"))
+    return {"elapsed_s": time.perf_counter() - started}
+
+
+def run_transformers(parquet: Path, tokenizer_path: Path, _out: Path) -> dict[str, Any]:
+    from transformers import PreTrainedTokenizerFast
+
+    started = time.perf_counter()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer_path))
+    num_tokens = 0
+    for texts_ in _batches(parquet):
+        found = tokenizer(texts_, add_special_tokens=False, verbose=False)["input_ids"]
+        num_tokens += sum(map(len, found))
+    return {"elapsed_s": time.perf_counter() - started, "num_tokens": num_tokens}
+
+
+def run_reference(parquet: Path, tokenizer_path: Path, _out: Path) -> dict[str, Any]:
+    from tokenizers import Tokenizer
+
+    started = time.perf_counter()
+    tokenizer = Tokenizer.from_file(str(tokenizer_path))
+    num_tokens = 0
+    for texts_ in _batches(parquet):
+        found = tokenizer.encode_batch_fast(texts_, add_special_tokens=False)
+        num_tokens += sum(len(encoding.ids) for encoding in found)
+    return {"elapsed_s": time.perf_counter() - started, "num_tokens": num_tokens}
+
+
+def _batches(parquet: Path) -> Iterator[list[str]]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(parquet, pre_buffer=False)
+    for batch in file.iter_batches(200, columns=["text"]):
+        yield batch.column(0).to_pylist()
+
+
 def run_ceiling(parquet: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
@@ -253,11 +358,71 @@ def run_ceiling(parquet: Path) -> dict[str, Any]:
     return {"elapsed_s": time.perf_counter() - started, "num_chars": num_chars}
 
 
+def run_stages(parquet: Path, tokenizer_path: Path, out: Path) -> dict[str, Any]:
+    """Run ours without manager and catalog; where do the seconds go?"""
+    import fastokens  # noqa: F401
+    import torch  # noqa: F401
+
+    from mistudio_widgets.encoders import choose_engine, load_tokenizer
+    from mistudio_widgets.progress import Progress
+    from mistudio_widgets.records import TokenizationSettings
+    from mistudio_widgets.tokenization import tokenize_splits
+
+    shutil.rmtree(out, ignore_errors=True)
+    proofs = out.with_name("proofs")
+    choose_engine(load_tokenizer(tokenizer_path), proofs=proofs)
+    started, started_cpu = time.perf_counter(), time.process_time()
+    tokenizer = load_tokenizer(tokenizer_path)
+    spec = choose_engine(tokenizer, proofs=proofs)
+    loaded = time.perf_counter()
+    result = tokenize_splits(
+        {"train": [parquet]},
+        tokenizer,
+        spec,
+        TokenizationSettings(tokenizer=str(tokenizer_path), max_length=MAX_LENGTH),
+        "text",
+        out / "work",
+        out / "out",
+        device="cpu",
+        executor=None,
+        progress=Progress(),
+        check_space=lambda _: None,
+    )
+    return {
+        "elapsed_s": time.perf_counter() - started,
+        "cpu_s": time.process_time() - started_cpu,
+        "stages": {"tokenizer": loaded - started, **result.stage_seconds},
+    }
+
+
+def run_memory(parquet: Path, tokenizer_path: Path, out: Path) -> dict[str, Any]:
+    """Watch the anonymous memory of a run from beside it."""
+    import fastokens  # noqa: F401
+    import torch  # noqa: F401
+    import transformers  # noqa: F401
+
+    import mistudio_widgets.tokenization  # noqa: F401
+
+    idle = peak = anonymous_bytes()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(run_stages, parquet, tokenizer_path, out)
+        while not run.done():
+            peak = max(peak, anonymous_bytes())
+            time.sleep(0.005)
+        run.result()
+    return {"idle": idle, "peak": peak}
+
+
 CHILDREN: dict[str, Any] = {
     "ceiling": run_ceiling,
     "ours": run_ours,
     "map1": lambda parquet, tokenizer, out: run_map(parquet, tokenizer, out, 1),
     "map2": lambda parquet, tokenizer, out: run_map(parquet, tokenizer, out, 2),
+    "chunks": run_chunks,
+    "transformers": run_transformers,
+    "reference": run_reference,
+    "stages": run_stages,
+    "memory": run_memory,
 }
 
 

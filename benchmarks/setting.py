@@ -90,6 +90,14 @@ def _read(path: Path) -> str | None:
     return text if text and "\0" not in text else None
 
 
+def anonymous_bytes() -> int:
+    """Return the anonymous memory of this process; mapped files are no part of it."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise SystemExit("This kernel does not tell RssAnon.")
+
+
 def in_child(script: str, *arguments: object, **environment: str) -> dict[str, Any]:
     """Run a file of ours in a fresh process and return the JSON that it prints last."""
     found = subprocess.run(

@@ -63,9 +63,11 @@ from .records import (
     DownloadPlan,
     JobSnapshot,
     Page,
+    PreviewToken,
     StorageReport,
     TokenizationRecord,
     TokenizationSettings,
+    TokenPreview,
 )
 
 try:
@@ -115,12 +117,14 @@ __all__ = [
     "MiStudioError",
     "NotFoundError",
     "Page",
+    "PreviewToken",
     "ReadOnlyError",
     "RepoNotFoundError",
     "RevisionNotFoundError",
     "SplitNotFoundError",
     "StorageError",
     "StorageReport",
+    "TokenPreview",
     "TokenizationError",
     "TokenizationRecord",
     "TokenizationSettings",

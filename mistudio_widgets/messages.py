@@ -34,6 +34,7 @@ from .records import (
     TokenizationRecord,
     TokenizationSettings,
     TokenizationStatus,
+    TokenPreview,
     UtcDatetime,
     invalid_request,
 )
@@ -166,6 +167,17 @@ class DeleteTokenization(_Request):
     tokenization_id: TokenizationId
 
 
+class PreviewTokens(_Request):
+    """What a text, or a row of a dataset, becomes."""
+
+    kind: Literal["preview_tokens"]
+    text: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    dataset_id: DatasetId | None = None
+    split: ShortText | None = None
+    row: int = Field(default=0, ge=0)
+    settings: TokenizationSettings
+
+
 class Storage(_Request):
     """The disk under the data folder."""
 
@@ -192,6 +204,7 @@ Request = Annotated[
     | Tokenize
     | ListTokenizations
     | DeleteTokenization
+    | PreviewTokens
     | Storage
     | Ping,
     Field(discriminator="kind"),
@@ -290,6 +303,7 @@ class Results(Record):
     tokenize: Started
     list_tokenizations: tuple[TokenizationRecord, ...]
     delete_tokenization: Freed
+    preview_tokens: TokenPreview
     storage: StorageReport
     ping: Pong
 

@@ -14,7 +14,9 @@ Nothing here knows files, threads or tokenizers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +50,25 @@ def resolve_device(device: str) -> str:
     return device
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in the calling thread alone, on the CPU.
+
+    Between two calls torch's helpers wait by spinning: beside busy encoders that was a third of
+    all CPU time. Every thread has its own number of helpers, but setting it also sets what
+    later threads begin with; that is put right from another thread.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    other = threading.Thread(target=torch.set_num_threads, args=(before,))
+    other.start()
+    other.join()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @dataclass(frozen=True)
 class Affixes:
     """The ids that stand around and between documents.
@@ -58,16 +79,19 @@ class Affixes:
         Before and after each document.
     separator : int or None
         Between two documents.
+    middle : tuple of int
+        Between the two texts of a pair.
     """
 
     prefix: tuple[int, ...] = ()
     suffix: tuple[int, ...] = ()
     separator: int | None = None
+    middle: tuple[int, ...] = ()
 
     @property
     def num_around(self) -> int:
         """How many ids each document gets."""
-        return len(self.prefix) + len(self.suffix)
+        return len(self.prefix) + len(self.middle) + len(self.suffix)
 
     @property
     def num_between(self) -> int:
@@ -110,6 +134,12 @@ class PackedPlan:
     num_padding: int
 
 
+def window_size(max_length: int, stride: int, *, has_begin: bool) -> tuple[int, int]:
+    """Return the stream ids of a sequence, and those from its start to the next one's."""
+    width = max_length - has_begin
+    return width, width - stride
+
+
 def plan_packed(
     num_tokens: int, *, max_length: int, stride: int, has_begin: bool, drop_tail: bool
 ) -> PackedPlan:
@@ -118,8 +148,7 @@ def plan_packed(
     >>> plan_packed(10, max_length=4, stride=0, has_begin=False, drop_tail=False).num_sequences
     3
     """
-    width = max_length - has_begin
-    step = width - stride
+    width, step = window_size(max_length, stride, has_begin=has_begin)
     num_sequences = _num_windows(num_tokens, width, step)
     end = (num_sequences - 1) * step + width
     if drop_tail and num_sequences and end > num_tokens:
@@ -167,16 +196,33 @@ def join_documents(
     if not lengths.numel() or not (before or after):
         return ids
     ends = torch.cumsum(lengths + len(before) + len(after), dim=0)
-    stream = torch.empty(int(ends[-1]), dtype=ids.dtype, device=ids.device)
-    is_content = torch.ones(stream.shape, dtype=torch.bool, device=ids.device)
     starts = ends - lengths - len(before) - len(after)
     places = [(starts + position, token) for position, token in enumerate(before)]
     places += [(ends - len(after) + position, token) for position, token in enumerate(after)]
-    for positions, token in places:
-        stream[positions] = token
-        is_content[positions] = False
-    stream.masked_scatter_(is_content, ids)
+    stream = insert_tokens(ids, places)
     return stream if continues else stream[affixes.num_between :]
+
+
+def insert_tokens(ids: Tensor, places: Sequence[tuple[Tensor, int]]) -> Tensor:
+    """Put tokens between ids.
+
+    Parameters
+    ----------
+    ids : Tensor of int32, shape (n_tokens,)
+    places : sequence of pairs
+        Positions in the result (Tensor of int64, shape (n,)), and the token that stands there.
+
+    Returns
+    -------
+    Tensor of int32, shape (n_tokens + all n,)
+    """
+    num_ids = len(ids) + sum(len(positions) for positions, _ in places)
+    joined = torch.empty(num_ids, dtype=ids.dtype, device=ids.device)
+    is_content = torch.ones(joined.shape, dtype=torch.bool, device=ids.device)
+    for positions, token in places:
+        joined[positions] = token
+        is_content[positions] = False
+    return joined.masked_scatter_(is_content, ids)
 
 
 def place_documents(

@@ -42,6 +42,7 @@ from .records import (
     StorageReport,
     TokenizationRecord,
     TokenizationSettings,
+    TokenPreview,
 )
 from .storage import default_data_dir
 
@@ -247,6 +248,10 @@ class DatasetsPanel(anywidget.AnyWidget):
             lambda: self.manager.tokenize(given["dataset_id"], given["settings"]), {}
         )
 
+    def _preview(self, given: dict[str, Any]) -> TokenPreview:
+        text, settings = given.pop("text", None), given.pop("settings")
+        return self.manager.preview_tokens(text, settings, **given)
+
     def _pause(self, given: dict[str, Any]) -> JobSnapshot:
         job = self.manager.job(given["job_id"])
         job.pause()
@@ -382,6 +387,7 @@ _HANDLERS: Final[
     "tokenize": lambda panel, given: panel._tokenize(given),  # noqa: SLF001
     "list_tokenizations": lambda panel, given: tuple(panel.manager.list_tokenizations(**given)),
     "delete_tokenization": lambda panel, given: _freed(panel.manager.delete_tokenization(**given)),
+    "preview_tokens": lambda panel, given: panel._preview(given),  # noqa: SLF001
     "storage": lambda panel, given: panel.manager.storage(**given),
 }
 

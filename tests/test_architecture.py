@@ -32,6 +32,7 @@ OUTSIDE = {
     "anywidget": {"panel"},
     "traitlets": {"panel"},
     "ijson": {"importer"},
+    "jinja2": {"encoders"},
 }
 
 

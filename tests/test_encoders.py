@@ -6,6 +6,7 @@ import json
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,17 @@ from trained_tokenizers import save_byte_level, save_llama_like, save_word_piece
 
 from mistudio_widgets.encoders import (
     EncoderSpec,
+    EngineDiffersError,
     Tokenizer,
+    check_sample,
     choose_engine,
+    disprove,
     is_equal_on_probes,
     load_tokenizer,
     open_encoder,
     probe_texts,
+    probes,
+    proofs,
 )
 from mistudio_widgets.encoders.engines import OPENERS
 from mistudio_widgets.errors import (
@@ -266,19 +272,68 @@ def test_an_engine_that_raises_is_replaced(trained):
     assert spec.engine == "tokenizers"
 
 
-def test_the_proof_is_made_once(trained):
-    opened = []
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Forget what this process knows, as a new one would."""
 
-    def open_counting(path):
-        opened.append(path)
-        return OPENERS["fastokens"](path)
+    def forget():
+        monkeypatch.setattr(proofs, "_known", {})
 
+    forget()
+    return forget
+
+
+def test_a_proof_is_made_once_and_kept_for_later_processes(
+    trained, tmp_path, monkeypatch, forgetful
+):
+    probed = []
+    is_equal = probes.is_equal_on_probes
+
+    def is_equal_counting(*arguments):
+        probed.append(arguments)
+        return is_equal(*arguments)
+
+    monkeypatch.setattr(probes, "is_equal_on_probes", is_equal_counting)
     loaded = load_tokenizer(trained["byte"])
     for _ in range(3):
-        assert choose_engine(loaded, openers={**OPENERS, "fastokens": open_counting}).engine == (
-            "fastokens"
-        )
-    assert len(opened) == 1
+        assert choose_engine(loaded, proofs=tmp_path / "proofs").engine == "fastokens"
+    forgetful()
+    assert choose_engine(loaded, proofs=tmp_path / "proofs").engine == "fastokens"
+    assert len(probed) == 1
+    (kept,) = (tmp_path / "proofs").iterdir()
+    kept.write_text("{")
+    forgetful()
+    assert choose_engine(loaded, proofs=tmp_path / "proofs").engine == "fastokens"
+    assert len(probed) == 2
+
+
+def test_a_proof_holds_for_one_version_of_the_probes(trained, tmp_path, monkeypatch, forgetful):
+    spec = choose_engine(load_tokenizer(trained["byte"]), proofs=tmp_path)
+    forgetful()
+    assert proofs.recall(spec, tmp_path) is True
+    assert proofs.recall(replace(spec, sha256="0" * 64), tmp_path) is None
+    monkeypatch.setattr(proofs, "PROBES_VERSION", 0)
+    assert proofs.recall(spec, tmp_path) is None
+
+
+def test_an_engine_that_differs_on_real_text_loses_its_proof(trained, tmp_path, forgetful):
+    loaded = load_tokenizer(trained["byte"])
+    spec = choose_engine(loaded, proofs=tmp_path)
+    texts = [f"plain text {number}" for number in range(20)]
+    check_sample(spec, open_encoder(spec), texts)
+
+    class Wrong:
+        def encode(self, texts):
+            ids, offsets = open_encoder(spec).encode(texts)
+            return np.where(ids == ids[-1], 0, ids), offsets
+
+    with pytest.raises(EngineDiffersError) as caught:
+        check_sample(spec, Wrong(), texts)
+    # it comes from workers in other processes, too
+    assert pickle.loads(pickle.dumps(caught.value)).spec == spec
+    assert disprove(spec, tmp_path).engine == "tokenizers"
+    forgetful()
+    assert choose_engine(loaded, proofs=tmp_path).engine == "tokenizers"
 
 
 def test_an_engine_that_does_not_exist_is_refused(trained):
@@ -309,7 +364,8 @@ def test_a_spec_travels_and_opens_the_same_encoder(trained):
 def test_a_tokenizer_that_changed_or_went_is_not_used(trained, tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_bytes(trained["byte"].read_bytes())
-    spec = choose_engine(load_tokenizer(path), "tokenizers")
+    # not chosen by `choose_engine`, which keeps open what it was given
+    spec = EncoderSpec(str(path), load_tokenizer(path).sha256, "tokenizers")
     path.write_bytes(trained["word"].read_bytes())
     with pytest.raises(TokenizationError, match="changed"):
         open_encoder(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -638,3 +640,38 @@ def test_unknown_ids_are_not_found(manager: DatasetManager) -> None:
     with pytest.raises(NotFoundError):
         manager.tokenize(new_dataset_id(), tokenizer="x")
     assert AlreadyExistsError.code == "already_exists"
+
+
+def test_an_engine_that_errs_on_real_text_is_replaced_by_the_reference(
+    manager, tmp_path, tokenizer_path, monkeypatch
+):
+    """It passes the probes, and fails on a word of this dataset only."""
+    from mistudio_widgets.encoders import engines
+
+    # a tokenizer that this process has not opened
+    content = json.loads(Path(tokenizer_path).read_text())
+    content["version"] = "1.0"
+    path = tmp_path / "own" / "tokenizer.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(content, indent=3))
+    opened = engines.OPENERS["fastokens"]
+
+    class ErringOnZebras:
+        def __init__(self, path):
+            self._right = opened(path)
+
+        def encode(self, texts):
+            ids, offsets = self._right.encode(texts)
+            return (ids + any("zebra" in text for text in texts)).astype(np.int32), offsets
+
+    monkeypatch.setitem(engines.OPENERS, "fastokens", ErringOnZebras)
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps({"text": f"a zebra {n}"}) + "\n" for n in range(50)))
+    dataset = manager.import_files(source, name="zebras").wait()
+    record = manager.tokenize(dataset.id, tokenizer=str(path)).wait()
+    assert record.engine == "tokenizers"
+    expected = manager.tokenize(
+        dataset.id, tokenizer=str(tokenizer_path), engine="tokenizers"
+    ).wait()
+    one, two = (manager.load_tokens(r.id, "train")["input_ids"] for r in (record, expected))
+    assert one.tolist() == two.tolist()

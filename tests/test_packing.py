@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -190,3 +191,16 @@ def test_cuda_gives_the_same_as_the_cpu():
     expected_rows, expected_mask = packing.pad_sequences(cpu_flat, cpu_chunks.lengths, 40, 0)
     assert torch.equal(rows.cpu(), expected_rows)
     assert torch.equal(mask.cpu(), expected_mask)
+
+
+def test_one_thread_is_the_callers_own_affair():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with packing.one_thread():
+            assert torch.get_num_threads() == 1
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(torch.get_num_threads).result() == 3
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -214,6 +214,7 @@ def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_fi
                 ("delete_dataset", {"dataset_id": record.id}),
                 ("tokenize", {"dataset_id": record.id, "settings": {"tokenizer": "x"}}),
                 ("delete_tokenization", {"tokenization_id": "tok_" + "0" * 16}),
+                ("preview_tokens", {"text": "a", "settings": {"tokenizer": "x"}}),
             ):
                 assert wire.ask(kind, **given)["error"]["code"] == "read_only", kind
             shown = wire.ask("get_dataset", dataset_id=record.id)["result"]
@@ -300,3 +301,19 @@ def test_a_panel_makes_its_own_manager(data_dir: Path, monkeypatch: pytest.Monke
 
 def test_unknown_datasets_are_not_found(wire: Wire) -> None:
     assert wire.ask("get_dataset", dataset_id=new_dataset_id())["error"]["code"] == "not_found"
+
+
+def test_a_preview_is_a_request(wire: Wire, manager: DatasetManager, tokenizer_path: Path) -> None:
+    settings = {"tokenizer": str(tokenizer_path)}
+    reply = wire.ask("preview_tokens", text="def f(x):", settings=settings)
+    assert reply["ok"]
+    expected = manager.preview_tokens("def f(x):", settings)
+    assert reply["result"] == expected.model_dump(mode="json")
+    for given, field in (
+        ({"text": "x" * 1001, "settings": settings}, "text"),
+        ({"settings": settings}, "text"),
+        ({"text": "x"}, "settings"),
+        ({"text": "x", "settings": settings, "row": -1}, "row"),
+    ):
+        reply = wire.ask("preview_tokens", **given)
+        assert (reply["ok"], reply["error"]["field"]) == (False, field)

@@ -20,6 +20,7 @@ export interface Protocol {
     | Tokenize
     | ListTokenizations
     | DeleteTokenization
+    | PreviewTokens
     | Storage
     | Ping;
   results: Results;
@@ -162,11 +163,15 @@ export interface Download {
  *     long sample into overlapping sequences; 0 truncates it to one.
  * padding : "do_not_pad", "max_length" or "longest"
  *     per_sample only. longest: the longest sequence of the split.
- * truncation : "longest_first" or "do_not_truncate"
- *     per_sample only.
+ * truncation : "longest_first", "only_first", "only_second" or "do_not_truncate"
+ *     per_sample only; what is cut of a pair, as transformers cuts it. Without a pair the first
+ *     two are the same, and only_second is refused.
+ * pair_column : str or None
+ *     per_sample only: the column with the second text of each pair.
  * add_special_tokens : bool or None
  *     Whether the tokenizer's own template is applied to every sample. None: True for
- *     per_sample, False for packed.
+ *     per_sample, False for packed, and False for conversations that a chat template renders,
+ *     which writes the special tokens itself.
  * return_attention_mask : bool or None
  *     None: written when anything was filled. True: always. False: never, and an error when
  *     something must be filled.
@@ -174,18 +179,31 @@ export interface Download {
  *     "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
  * sequence_separator_token : str, int or None
  *     packed only: between documents. "auto": the tokenizer's eos, as its companion files name
- *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
- *     Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
+ *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none;
+ *     none after a chat template, which ends its conversations itself. Also "bos", "eos",
+ *     "sep", an id, a token's text, or None for nothing.
  * drop_tail : bool
  *     packed only: drop the last incomplete sequence instead of filling and masking it.
  * shuffle_seed : int or None
  *     Shuffle the documents of each split with this seed.
  * text_column : str or None
- *     Use this column instead of the dataset's own text column.
+ *     Use this column instead of the dataset's own text column. A column of conversations
+ *     (lists of ``role`` and ``content``, or of ``from`` and ``value``) is rendered.
+ * chat_template : str or None
+ *     Conversations only: the Jinja template that renders them, or the name of one of the
+ *     tokenizer's. None: the tokenizer's own; where it has none, each message becomes
+ *     "role: content", with a blank line between two. A template that asks for today's date
+ *     gets 26 July 2024, so that the same request gives the same ids on another day.
+ * cleaning : "off" or "safe"
+ *     safe: Unicode in its composed form (NFC), every line end as a plain newline, no control
+ *     characters but tab and newline; ``<`` and all other ASCII stay as they are.
+ *     Conversations are cleaned before they are rendered.
  * min_chars : int
- *     Drop samples with fewer characters.
+ *     Drop samples with fewer characters; of a pair both texts count, of a conversation what
+ *     was rendered.
  * skip_invalid : bool
- *     Drop samples that are not text (null, lone surrogates) instead of failing.
+ *     Drop samples that are not text (null, lone surrogates), conversations that the template
+ *     refuses and pairs that ``truncation`` cannot make fit, instead of failing.
  * splits : tuple of str or None
  *     Tokenize these splits only. None: all.
  *
@@ -197,11 +215,14 @@ export interface Download {
 export interface TokenizationSettingsInput {
   add_special_tokens?: boolean | null;
   begin_sequence_token?: number | string | null;
+  chat_template?: string | null;
+  cleaning?: "off" | "safe";
   drop_tail?: boolean;
   max_length?: number;
   min_chars?: number;
   mode?: "packed" | "per_sample";
   padding?: "do_not_pad" | "max_length" | "longest";
+  pair_column?: string | null;
   return_attention_mask?: boolean | null;
   sequence_separator_token?: number | string | null;
   shuffle_seed?: number | null;
@@ -210,7 +231,7 @@ export interface TokenizationSettingsInput {
   stride?: number;
   text_column?: string | null;
   tokenizer: string;
-  truncation?: "longest_first" | "do_not_truncate";
+  truncation?: "longest_first" | "only_first" | "only_second" | "do_not_truncate";
 }
 /**
  * Start an import of files on the kernel's machine.
@@ -300,6 +321,18 @@ export interface DeleteTokenization {
   tokenization_id: string;
 }
 /**
+ * What a text, or a row of a dataset, becomes.
+ */
+export interface PreviewTokens {
+  dataset_id?: string | null;
+  kind: "preview_tokens";
+  request_id: string;
+  row?: number;
+  settings: TokenizationSettingsInput;
+  split?: string | null;
+  text?: string | null;
+}
+/**
  * The disk under the data folder.
  */
 export interface Storage {
@@ -328,6 +361,7 @@ export interface Results {
   pause: JobSnapshot;
   ping: Pong;
   plan_download: DownloadPlan;
+  preview_tokens: TokenPreview;
   retry: Started;
   storage: StorageReport;
   tokenize: Started;
@@ -433,11 +467,15 @@ export interface TokenizationChip {
  *     long sample into overlapping sequences; 0 truncates it to one.
  * padding : "do_not_pad", "max_length" or "longest"
  *     per_sample only. longest: the longest sequence of the split.
- * truncation : "longest_first" or "do_not_truncate"
- *     per_sample only.
+ * truncation : "longest_first", "only_first", "only_second" or "do_not_truncate"
+ *     per_sample only; what is cut of a pair, as transformers cuts it. Without a pair the first
+ *     two are the same, and only_second is refused.
+ * pair_column : str or None
+ *     per_sample only: the column with the second text of each pair.
  * add_special_tokens : bool or None
  *     Whether the tokenizer's own template is applied to every sample. None: True for
- *     per_sample, False for packed.
+ *     per_sample, False for packed, and False for conversations that a chat template renders,
+ *     which writes the special tokens itself.
  * return_attention_mask : bool or None
  *     None: written when anything was filled. True: always. False: never, and an error when
  *     something must be filled.
@@ -445,18 +483,31 @@ export interface TokenizationChip {
  *     "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
  * sequence_separator_token : str, int or None
  *     packed only: between documents. "auto": the tokenizer's eos, as its companion files name
- *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
- *     Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
+ *     it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none;
+ *     none after a chat template, which ends its conversations itself. Also "bos", "eos",
+ *     "sep", an id, a token's text, or None for nothing.
  * drop_tail : bool
  *     packed only: drop the last incomplete sequence instead of filling and masking it.
  * shuffle_seed : int or None
  *     Shuffle the documents of each split with this seed.
  * text_column : str or None
- *     Use this column instead of the dataset's own text column.
+ *     Use this column instead of the dataset's own text column. A column of conversations
+ *     (lists of ``role`` and ``content``, or of ``from`` and ``value``) is rendered.
+ * chat_template : str or None
+ *     Conversations only: the Jinja template that renders them, or the name of one of the
+ *     tokenizer's. None: the tokenizer's own; where it has none, each message becomes
+ *     "role: content", with a blank line between two. A template that asks for today's date
+ *     gets 26 July 2024, so that the same request gives the same ids on another day.
+ * cleaning : "off" or "safe"
+ *     safe: Unicode in its composed form (NFC), every line end as a plain newline, no control
+ *     characters but tab and newline; ``<`` and all other ASCII stay as they are.
+ *     Conversations are cleaned before they are rendered.
  * min_chars : int
- *     Drop samples with fewer characters.
+ *     Drop samples with fewer characters; of a pair both texts count, of a conversation what
+ *     was rendered.
  * skip_invalid : bool
- *     Drop samples that are not text (null, lone surrogates) instead of failing.
+ *     Drop samples that are not text (null, lone surrogates), conversations that the template
+ *     refuses and pairs that ``truncation`` cannot make fit, instead of failing.
  * splits : tuple of str or None
  *     Tokenize these splits only. None: all.
  *
@@ -468,11 +519,14 @@ export interface TokenizationChip {
 export interface TokenizationSettingsOutput {
   add_special_tokens: boolean | null;
   begin_sequence_token: number | string | null;
+  chat_template: string | null;
+  cleaning: "off" | "safe";
   drop_tail: boolean;
   max_length: number;
   min_chars: number;
   mode: "packed" | "per_sample";
   padding: "do_not_pad" | "max_length" | "longest";
+  pair_column: string | null;
   return_attention_mask: boolean | null;
   sequence_separator_token: number | string | null;
   shuffle_seed: number | null;
@@ -481,7 +535,7 @@ export interface TokenizationSettingsOutput {
   stride: number;
   text_column: string | null;
   tokenizer: string;
-  truncation: "longest_first" | "do_not_truncate";
+  truncation: "longest_first" | "only_first" | "only_second" | "do_not_truncate";
 }
 /**
  * One dataset, as the catalog knows it.
@@ -565,14 +619,22 @@ export interface DownloadMetadata {
 }
 /**
  * The columns, and which of them hold text.
+ *
+ * ``text_reason`` says why the dataset's text column was taken; ``conversations`` gives the
+ * format of each column of conversations, "role/content" or "from/value".
  */
 export interface SchemaMetadata {
   all_columns: string[];
   column_info: ColumnInfo;
+  conversations: Conversations;
   is_multi_column: boolean;
   text_columns: string[];
+  text_reason: string | null;
 }
 export interface ColumnInfo {
+  [k: string]: string;
+}
+export interface Conversations {
   [k: string]: string;
 }
 /**
@@ -607,6 +669,9 @@ export interface PageDatasetCard {
  *     Of the ``tokenizer.json`` that was used.
  * content_sha256 : str or None
  *     Of data, tokenizer and settings without the dataset's id: equal content, equal ids.
+ * rendered_by : "tokenizer", "settings", "plain" or None
+ *     Whose chat template made texts of conversations, "plain" where there was none; None for
+ *     texts.
  * engine : str or None
  *     "fastokens" or "tokenizers": what made the ids.
  * num_tokens : int or None
@@ -639,6 +704,7 @@ export interface TokenizationRecord {
   num_sequences: number | null;
   num_tokens: number | null;
   progress: number;
+  rendered_by: ("tokenizer" | "settings" | "plain") | null;
   settings: TokenizationSettingsOutput;
   size_bytes: number | null;
   special_tokens: SpecialTokens;
@@ -672,9 +738,15 @@ export interface TokenizationRecord {
  * tokens_padding : int
  *     Filled positions; outside the equation.
  * samples_dropped : dict
- *     How many samples were dropped, by reason: "too_short", "null", "not_text".
+ *     How many samples were dropped, by reason: "too_short", "null", "not_text",
+ *     "not_rendered" (a conversation that the chat template refuses), "too_long" (a pair that
+ *     the truncation cannot make fit).
+ * samples_cleaned, chars_cleaned : int
+ *     Samples that ``cleaning`` changed, and their characters that it replaced or dropped.
  */
 export interface Accounting {
+  chars_cleaned: number;
+  samples_cleaned: number;
   samples_dropped: SamplesDropped;
   tokens_in: number;
   tokens_inserted: number;
@@ -756,6 +828,71 @@ export interface DownloadPlan {
 }
 export interface Configs {
   [k: string]: string[];
+}
+/**
+ * The first sequence that a text alone would become.
+ *
+ * Attributes
+ * ----------
+ * text : str
+ *     What was tokenized: cleaned and rendered, as far as the settings ask for it.
+ * pair_text : str or None
+ *     The second text of a pair.
+ * is_cut : bool
+ *     Whether the sample is longer than what is shown of it.
+ * dropped : str or None
+ *     Why the settings drop this sample; then there are no tokens.
+ * tokens : tuple of PreviewToken
+ *     At most 5000 positions.
+ * num_tokens : int
+ *     Real tokens of the sequence: ``num_special`` and ``num_regular``, padding is neither.
+ * num_beyond : int
+ *     Tokens of what is shown that the sequence has no room for: they are cut off, or stand in
+ *     the next sequences.
+ * chars_cleaned : int
+ *     Characters that cleaning replaced or dropped.
+ */
+export interface TokenPreview {
+  chars_cleaned: number;
+  dropped: string | null;
+  is_cut: boolean;
+  num_beyond: number;
+  num_chars: number;
+  num_padding: number;
+  num_regular: number;
+  num_special: number;
+  num_tokens: number;
+  pair_text: string | null;
+  text: string;
+  tokenizer_name: string;
+  tokens: PreviewToken[];
+}
+/**
+ * One position of a sequence.
+ *
+ * Attributes
+ * ----------
+ * position : int
+ *     From 0.
+ * text : str
+ *     What the token stands for. A piece of a character shows its bytes: ``\xe6``.
+ * start, end : int or None
+ *     The characters of the text that it comes from; None for what was put in. Pieces of one
+ *     character have the same.
+ * in_pair : bool
+ *     Whether ``start`` and ``end`` count in the second text of a pair.
+ * attention_mask : 0 or 1
+ *     0 for padding.
+ */
+export interface PreviewToken {
+  attention_mask: 0 | 1;
+  end: number | null;
+  id: number;
+  in_pair: boolean;
+  position: number;
+  start: number | null;
+  text: string;
+  type: "special" | "regular";
 }
 /**
  * The disk under the data folder.

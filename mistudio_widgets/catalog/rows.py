@@ -158,6 +158,11 @@ class CatalogReader:
             by_dataset[record.dataset_id].append(record)
         return by_dataset
 
+    def ready_tokenizations(self) -> list[TokenizationRecord]:
+        """Return all tokenizations that are ready, newest first."""
+        ready = self._tokenizations("ORDER BY created_at DESC, id", [])
+        return [record for record in ready if record.status == "ready"]
+
     def active_jobs(self) -> list[JobRow]:
         """Return the jobs that have not ended, as far as the catalog knows."""
         return self._jobs("WHERE list_contains(?, state) ORDER BY created_at", [_ACTIVE])

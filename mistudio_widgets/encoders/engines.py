@@ -157,6 +157,12 @@ def open_encoder(spec: EncoderSpec) -> Encoder:
         return _opened[spec]
 
 
+def keep_open(spec: EncoderSpec, encoder: Encoder) -> None:
+    """Let `open_encoder` return an encoder that is open already."""
+    with _opened_lock:
+        _opened.setdefault(spec, encoder)
+
+
 def _check_unchanged(spec: EncoderSpec) -> None:
     try:
         found = file_sha256(Path(spec.path))

@@ -6,13 +6,16 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import TokenizationError, TokenizerNotFoundError, shown_path
 from .engines import file_sha256, open_backend
-from .tokenizer import ROLES, Tokenizer, find_roles, find_template
+from .tokenizer import ROLES, Role, Tokenizer, find_pair_template, find_roles, find_template
 
 if TYPE_CHECKING:
     import tokenizers
@@ -33,11 +36,22 @@ _SLOW_FILES: Final = (
 )
 """What transformers makes a tokenizer from when there is no tokenizer.json."""
 
+_READ: Final = ("tokenizer.json", "chat_template.jinja", *_SLOW_FILES)
+
 _MAX_ENTRIES_SHOWN: Final = 6
+
+# a large one takes 100 MB
+_MAX_RECALLED: Final = 4
+
+_Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 def load_tokenizer(
-    path: str | Path, *, name: str | None = None, work_dir: Path | None = None
+    path: str | Path,
+    *,
+    name: str | None = None,
+    work_dir: Path | None = None,
+    may_convert: bool = True,
 ) -> Tokenizer:
     """Load a tokenizer from disk.
 
@@ -50,6 +64,8 @@ def load_tokenizer(
         What to call it. None: the folder's or the file's name.
     work_dir : Path or None
         Where converted tokenizers are kept. None: folders are not converted.
+    may_convert : bool
+        False: only what was converted before is taken, and nothing is written.
 
     Raises
     ------
@@ -59,7 +75,7 @@ def load_tokenizer(
         When the file is not a tokenizer.
     """
     given = Path(path).expanduser()
-    file = _find_file(given, work_dir)
+    file = _find_file(given, work_dir, may_convert=may_convert)
     backend = _open(file)
     special = {
         token_id: token.content
@@ -67,23 +83,32 @@ def load_tokenizer(
         if token.special
     }
     vocab = backend.get_vocab(with_added_tokens=True)
+    roles = find_roles(special, _read_companions(file.parent), backend)
     return Tokenizer(
         name=name or display_name(given),
         path=str(file.resolve()),
         sha256=file_sha256(file),
         vocab_size=len(vocab),
         num_ids=max(vocab.values(), default=-1) + 1,
-        roles=find_roles(special, _read_companions(file.parent), backend),
+        roles=roles,
         special_tokens=special,
         template=find_template(backend),
         backend=backend,
+        pair_template=find_pair_template(backend),
+        chat_templates=_read_chat_templates(file.parent),
+        named_tokens=_named_tokens(file.parent, roles, special),
     )
 
 
-def fingerprint(file: Path) -> str:
+def fingerprint(file: Path, *, with_chat: bool = False) -> str:
     """Hash what decides the ids: a ``tokenizer.json``, and what the files beside it name.
 
     Two folders with the same tokenizer.json but another eos fill and separate differently.
+
+    Parameters
+    ----------
+    with_chat : bool
+        Whether conversations are rendered: then the chat templates decide as well.
 
     Raises
     ------
@@ -91,10 +116,49 @@ def fingerprint(file: Path) -> str:
         When a file beside it cannot be read.
     """
     own = file_sha256(file)
-    named = _read_companions(file.parent)
+    named: dict[str, Any] = {**_read_companions(file.parent)}
+    if with_chat:
+        named["chat"] = [_read_chat_templates(file.parent), _read_token_texts(file.parent)]
     if not named:
         return own
     return hashlib.sha256(json.dumps([own, named], sort_keys=True).encode()).hexdigest()
+
+
+_recalled: OrderedDict[tuple[str, Path | None], tuple[_Stamp, Tokenizer]] = OrderedDict()
+_recalled_lock = threading.Lock()
+
+
+def recall_tokenizer(
+    path: Path, *, work_dir: Path | None = None, may_convert: bool = True
+) -> Tokenizer:
+    """Load a tokenizer, or return the one that was loaded before from the same, unchanged files.
+
+    Raises as `load_tokenizer` does. *Threads:* any.
+    """
+    key, stamp = (str(path), work_dir), _stamp(path)
+    with _recalled_lock:
+        kept = _recalled.get(key)
+        if kept is not None and kept[0] == stamp:
+            _recalled.move_to_end(key)
+            return kept[1]
+    tokenizer = load_tokenizer(path, work_dir=work_dir, may_convert=may_convert)
+    with _recalled_lock:
+        _recalled[key] = (stamp, tokenizer)
+        while len(_recalled) > _MAX_RECALLED:
+            _recalled.popitem(last=False)
+    return tokenizer
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Return what differs when a file that a tokenizer is made of has changed."""
+    folder = path if path.is_dir() else path.parent
+    files = [path, *(folder / name for name in _READ), *folder.glob("chat_templates/*.jinja")]
+    found = []
+    for file in sorted(set(files)):
+        with suppress(OSError):
+            facts = file.stat()
+            found.append((file.name, facts.st_mtime_ns, facts.st_size, facts.st_ino))
+    return tuple(found)
 
 
 def display_name(path: Path) -> str:
@@ -109,7 +173,7 @@ def display_name(path: Path) -> str:
     return absolute.name if path.is_dir() else absolute.stem
 
 
-def _find_file(path: Path, work_dir: Path | None) -> Path:
+def _find_file(path: Path, work_dir: Path | None, *, may_convert: bool) -> Path:
     if path.is_file():
         return path
     if not path.exists():
@@ -123,12 +187,15 @@ def _find_file(path: Path, work_dir: Path | None) -> Path:
     if file.is_file():
         return file
     sources = [path / name for name in _SLOW_FILES if (path / name).is_file()]
-    if not sources or work_dir is None:
+    target = work_dir / f"converted-{_fingerprint(sources)}" if work_dir and sources else None
+    if target is not None and (target / "tokenizer.json").is_file():
+        return target / "tokenizer.json"
+    if target is None or not may_convert:
         raise TokenizerNotFoundError(
             f"The folder {shown_path(path)} has no tokenizer.json.",
             hint=f"{_VALID}{_entries_hint(path)}",
         )
-    return _convert(path, sources, work_dir)
+    return _convert(path, target)
 
 
 def _entries_hint(folder: Path) -> str:
@@ -192,6 +259,59 @@ def _read_companions(folder: Path) -> dict[str, str | None]:
     return named
 
 
+def _read_token_texts(folder: Path) -> dict[str, str]:
+    """Read the texts of "bos_token", "mask_token" and so on."""
+    texts: dict[str, str] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        for key, value in _read_object(folder / name).items():
+            text = _token_text(value)
+            if key.endswith("_token") and text is not None:
+                texts[key] = text
+    return texts
+
+
+def _named_tokens(
+    folder: Path, roles: Mapping[Role, int | None], special: Mapping[int, str]
+) -> dict[str, str]:
+    usual = {
+        f"{role}_token": special[token_id]
+        for role, token_id in roles.items()
+        if token_id is not None and token_id in special
+    }
+    return {**usual, **_read_token_texts(folder)}
+
+
+def _read_chat_templates(folder: Path) -> dict[str, str]:
+    """Read the chat templates where transformers looks for them; files win over the config."""
+    files = {path.stem: path for path in sorted((folder / "chat_templates").glob("*.jinja"))}
+    if (folder / "chat_template.jinja").is_file():
+        files["default"] = folder / "chat_template.jinja"
+    if files:
+        return {name: _read_text(path) for name, path in files.items()}
+    configured = _read_object(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(configured, str):
+        return {"default": configured}
+    if not isinstance(configured, list):
+        return {}
+    return {
+        item["name"]: item["template"]
+        for item in configured
+        if isinstance(item, dict)
+        and isinstance(item.get("name"), str)
+        and isinstance(item.get("template"), str)
+    }
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenizationError(
+            f"{shown_path(file)}, which renders conversations, cannot be read: {error}.",
+            hint="Mend or remove that file.",
+        ) from error
+
+
 def _read_object(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
@@ -211,17 +331,15 @@ def _token_text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _convert(folder: Path, sources: Iterable[Path], work_dir: Path) -> Path:
+def _convert(folder: Path, target: Path) -> Path:
     """Let transformers write the tokenizer.json that the folder lacks."""
-    target = work_dir / f"converted-{_fingerprint(sources)}"
-    if not (target / "tokenizer.json").is_file():
-        work_dir.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix="converting-", dir=work_dir))
-        try:
-            _save_converted(folder, staging)
-            _publish(staging, target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix="converting-", dir=target.parent))
+    try:
+        _save_converted(folder, staging)
+        _publish(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
     return target / "tokenizer.json"
 
 

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import logging
-import threading
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Final, get_args
 
 import numpy as np
 
 from ..errors import InvalidRequestError
-from .engines import OPENERS, Encoder, EncoderSpec, Engine, Opener, ReferenceEncoder
+from .engines import (
+    OPENERS,
+    Encoder,
+    EncoderSpec,
+    Engine,
+    Opener,
+    ReferenceEncoder,
+    keep_open,
+    open_encoder,
+)
+from .proofs import recall, remember
 from .tokenizer import Tokenizer
 
 _log = logging.getLogger(__name__)
 
 _PER_CATEGORY: Final = 64
+
+# of each shard: the reference takes about 5 ms for them
+_SAMPLED_TEXTS: Final = 8
+_SAMPLED_CHARS: Final = 1000
 
 # planes 0 to 3 hold all letters; the rest is variation selectors, tags and private use
 _SCANNED: Final = (range(0x33480), range(0xE0000, 0xE01F0, 8), range(0xF0000, 0xF0010))
@@ -65,6 +80,7 @@ def choose_engine(
     requested: str = "auto",
     *,
     openers: Mapping[Engine, Opener] = OPENERS,
+    proofs: Path | None = None,
 ) -> EncoderSpec:
     """Choose the fastest engine that gives the reference's ids.
 
@@ -77,6 +93,9 @@ def choose_engine(
         the returned spec says so.
     openers : dict
         How each engine is opened.
+    proofs : Path or None
+        Folder that remembers which engine was proven for which tokenizer. What is remembered
+        is not proven again, so `check_sample` goes on comparing while the engine is used.
 
     Raises
     ------
@@ -89,37 +108,83 @@ def choose_engine(
             field="engine",
             hint='Choose "auto", "fastokens" or "tokenizers".',
         )
-    engine: Engine = "tokenizers"
-    if requested != "tokenizers" and _is_proven(tokenizer, "fastokens", openers["fastokens"]):
-        engine = "fastokens"
-    return EncoderSpec(path=tokenizer.path, sha256=tokenizer.sha256, engine=engine)
+    keep_open(_spec(tokenizer, "tokenizers"), ReferenceEncoder(tokenizer.backend))
+    spec = _spec(tokenizer, "fastokens")
+    if requested != "tokenizers" and _is_proven(tokenizer, spec, openers, proofs):
+        return spec
+    return _spec(tokenizer, "tokenizers")
 
 
-_proven: dict[tuple[str, Engine, Opener], bool] = {}
-_proven_lock = threading.Lock()
-
-
-def _is_proven(tokenizer: Tokenizer, engine: Engine, opener: Opener) -> bool:
-    key = (tokenizer.sha256, engine, opener)
-    with _proven_lock:
-        known = _proven.get(key)
+def _is_proven(
+    tokenizer: Tokenizer, spec: EncoderSpec, openers: Mapping[Engine, Opener], proofs: Path | None
+) -> bool:
+    if openers is not OPENERS:
+        # what is remembered and kept open is the real engine
+        return _probe(tokenizer, spec, openers[spec.engine]) is not None
+    known = recall(spec, proofs)
     if known is None:
         # two threads may both probe; they find the same
-        known = _probe(tokenizer, engine, opener)
-        with _proven_lock:
-            _proven[key] = known
+        encoder = _probe(tokenizer, spec, openers[spec.engine])
+        known = encoder is not None
+        if encoder is not None:
+            keep_open(spec, encoder)
+        remember(spec, proofs, is_equal=known)
     return known
 
 
-def _probe(tokenizer: Tokenizer, engine: Engine, opener: Opener) -> bool:
+def _spec(tokenizer: Tokenizer, engine: Engine) -> EncoderSpec:
+    return EncoderSpec(path=tokenizer.path, sha256=tokenizer.sha256, engine=engine)
+
+
+def _probe(tokenizer: Tokenizer, spec: EncoderSpec, opener: Opener) -> Encoder | None:
+    """Open an engine; None where it does not give the reference's ids."""
     try:
-        is_equal = is_equal_on_probes(opener(tokenizer.path), tokenizer)
+        encoder = opener(tokenizer.path)
+        is_equal = is_equal_on_probes(encoder, tokenizer)
     except Exception as error:  # noqa: BLE001 -- whatever a broken engine raises, the reference runs
-        _log.info("%s cannot run the tokenizer %s: %s", engine, tokenizer.name, error)
-        return False
+        _log.info("%s cannot run the tokenizer %s: %s", spec.engine, tokenizer.name, error)
+        return None
     if not is_equal:
-        _log.warning("%s gives other ids than the reference for %s", engine, tokenizer.name)
-    return is_equal
+        _log.warning("%s gives other ids than the reference for %s", spec.engine, tokenizer.name)
+    return encoder if is_equal else None
+
+
+class EngineDiffersError(Exception):
+    """An engine that reproduced the probes gave other ids on real text.
+
+    The proof is to be taken back with `disprove`, and the work done again by the reference.
+    """
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__(spec)
+        self.spec = spec
+
+
+def check_sample(spec: EncoderSpec, encoder: Encoder, texts: list[str]) -> None:
+    """Compare an engine with the reference on stretches of real text.
+
+    Raises
+    ------
+    EngineDiffersError
+        It gave other ids.
+    """
+    if spec.engine == "tokenizers" or not texts:
+        return
+    chosen = texts[:: max(1, len(texts) // _SAMPLED_TEXTS)][:_SAMPLED_TEXTS]
+    # any stretch of a text is a text, and both engines see the same one
+    stretches = [text[:_SAMPLED_CHARS] for text in chosen]
+    ids, offsets = encoder.encode(stretches)
+    reference = open_encoder(replace(spec, engine="tokenizers"))
+    expected_ids, expected_offsets = reference.encode(stretches)
+    if not (np.array_equal(offsets, expected_offsets) and np.array_equal(ids, expected_ids)):
+        raise EngineDiffersError(spec)
+
+
+def disprove(spec: EncoderSpec, proofs: Path | None) -> EncoderSpec:
+    """Take the proof of an engine back; return the reference's spec."""
+    _log.warning("%s gives other ids than the reference on real text", spec.engine)
+    remember(spec, proofs, is_equal=False)
+    return replace(spec, engine="tokenizers")
 
 
 def is_equal_on_probes(encoder: Encoder, tokenizer: Tokenizer) -> bool:

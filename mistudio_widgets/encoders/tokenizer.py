@@ -8,11 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
 from ..errors import InvalidRequestError, TokenizationError
+from .chat import ChatTemplate
 
 if TYPE_CHECKING:
     import tokenizers
 
 Role = Literal["bos", "eos", "sep", "pad"]
+PairTemplate = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 ROLES: Final[tuple[Role, ...]] = ("bos", "eos", "sep", "pad")
 
@@ -71,6 +73,12 @@ class Tokenizer:
     template : tuple of two tuples of int, or None
         What stands before and after a single text; None when the tokenizer does more than
         put the same ids before and after.
+    pair_template : tuple of three tuples of int, or None
+        What stands before, between and after a pair of texts.
+    chat_templates : dict
+        Jinja sources by name, "default" among them; empty for a tokenizer without.
+    named_tokens : dict
+        Texts of "bos_token", "eos_token" and so on, as chat templates ask for them.
     """
 
     name: str
@@ -82,6 +90,9 @@ class Tokenizer:
     special_tokens: Mapping[int, str]
     template: tuple[tuple[int, ...], tuple[int, ...]] | None
     backend: tokenizers.Tokenizer = field(repr=False, compare=False)
+    pair_template: PairTemplate | None = None
+    chat_templates: Mapping[str, str] = field(default_factory=dict, repr=False)
+    named_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def bos_id(self) -> int | None:
@@ -105,11 +116,12 @@ class Tokenizer:
 
     @cached_property
     def fill_id(self) -> int:
-        """What empty positions hold: pad, else eos, else id 0. Always in the vocabulary."""
+        """What empty positions hold: pad, else eos, else id 0, else the lowest id there is."""
         for token_id in (self.pad_id, self.eos_id):
             if token_id is not None:
                 return token_id
-        return 0
+        has_zero = self.text_of(0) is not None
+        return 0 if has_zero else min(self.backend.get_vocab(with_added_tokens=True).values())
 
     @property
     def prefix_ids(self) -> tuple[int, ...]:
@@ -129,6 +141,44 @@ class Tokenizer:
                 hint="Use add_special_tokens=False.",
             )
         return self.template
+
+    def pair_around(self) -> PairTemplate:
+        """Return what stands around a pair; raises `TokenizationError` without a template."""
+        if self.pair_template is None:
+            raise TokenizationError(
+                f"The tokenizer {self.name} does more with its special tokens than to put them "
+                "before, between and after two texts.",
+                hint="Use add_special_tokens=False.",
+            )
+        return self.pair_template
+
+    def chat_template(self, asked: str | None = None) -> ChatTemplate | None:
+        """Return the template that renders conversations, None where there is none.
+
+        Parameters
+        ----------
+        asked : str or None
+            Jinja, or the name of one of the tokenizer's templates. None: its default.
+
+        Raises
+        ------
+        InvalidRequestError
+            For the name of a template that the tokenizer does not have.
+        TokenizationError
+            For a source that is not valid Jinja.
+        """
+        source = self.chat_templates.get(asked or "default", asked)
+        if source is None:
+            return None
+        if asked == source and "{" not in source:
+            raise InvalidRequestError(
+                f"chat_template: the tokenizer {self.name} has no template {asked!r}.",
+                field="chat_template",
+                hint=f"It has {', '.join(self.chat_templates) or 'none'}; or give Jinja.",
+            )
+        found = ChatTemplate(source, tuple(sorted(self.named_tokens.items())))
+        found.check()
+        return found
 
     def text_of(self, token_id: int) -> str | None:
         """Return the token as the vocabulary writes it, None for an id that it does not have."""
@@ -246,3 +296,21 @@ def _surroundings(
     for start in range(len(full) - len(bare) + 1):
         if full[start : start + len(bare)] == bare:
             yield tuple(full[:start]), tuple(full[start + len(bare) :])
+
+
+_PAIR_PROBES: Final = (("a", "Hello world"), ("The 3rd line.", "Zürich 東京"), ("b b", ""))
+
+
+def find_pair_template(backend: tokenizers.Tokenizer) -> PairTemplate | None:
+    """Derive what the reference puts around and between two texts, None if nothing so plain."""
+    remaining: set[PairTemplate] | None = None
+    for texts in _PAIR_PROBES:
+        first, second = (backend.encode(text, add_special_tokens=False).ids for text in texts)
+        full = backend.encode(*texts, add_special_tokens=True).ids
+        found = {
+            (prefix, between, after)
+            for prefix, rest in _surroundings(full, first)
+            for between, after in _surroundings(list(rest), second)
+        }
+        remaining = found if remaining is None else remaining & found
+    return remaining.pop() if remaining and len(remaining) == 1 else None

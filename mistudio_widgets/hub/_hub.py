@@ -20,7 +20,7 @@ from ._limit import BandwidthLimit
 from ._local import FetchedFile, cache_of, cached_blob
 from ._names import HfToken, check_endpoint, check_repo_id
 from ._plan import HubPlan, RepoAtCommit, make_plan, read_repo
-from ._tokenizer import fetch_tokenizer_files
+from ._tokenizer import cached_tokenizer_files, fetch_tokenizer_files
 
 _DEFAULT_ENDPOINT: Final = "https://huggingface.co"
 _KEPT_S: Final = 600.0
@@ -154,6 +154,10 @@ class Hub:
         """
         repo = Repo(self._endpoint(), "model", check_repo_id(repo_id))
         return fetch_tokenizer_files(repo, hf_token, timeout_s=self._timeout_s)
+
+    def cached_tokenizer(self, repo_id: str) -> Path | None:
+        """Return the folder with a tokenizer's files in the user's cache, asking no one."""
+        return cached_tokenizer_files(check_repo_id(repo_id))
 
     def _client(self, repo_id: str, revision: str | None, hf_token: HfToken) -> RepoClient:
         repo = Repo(self._endpoint(), "dataset", check_repo_id(repo_id), revision or None)

@@ -48,7 +48,7 @@ def fetch_tokenizer_files(repo: Repo, hf_token: HfToken, *, timeout_s: float) ->
     except RepoNotFoundError as error:
         raise TokenizerNotFoundError(error.message, hint=error.hint) from error
     except HubUnavailableError:
-        cached = _cached(repo.repo_id)
+        cached = cached_tokenizer_files(repo.repo_id)
         if cached is None:
             raise
         return cached
@@ -67,7 +67,7 @@ def _wanted(names: set[str]) -> list[str]:
     return main + [name for name in _COMPANIONS if name in names] if main else []
 
 
-def _cached(repo_id: str) -> Path | None:
+def cached_tokenizer_files(repo_id: str) -> Path | None:
     """Return the newest of the cached commits that hold a tokenizer."""
     from huggingface_hub.constants import HF_HUB_CACHE
 

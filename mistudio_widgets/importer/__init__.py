@@ -3,7 +3,8 @@
 results     `ImportResult`, `ImportedFile`
 sources     `check_paths`; which files a request means
 streams     bytes of a file: decompressed, counted, cancelled
-schema      one schema for many tables, the text column
+schema      one schema for many tables
+choice      which column holds the text, and why; `conversation_format`
 division    rows to splits at random, exactly
 writer      batches to Parquet files
 text        text files by line, paragraph or document
@@ -17,6 +18,7 @@ tables      `import_table`, `check_table`
 describe    `describe_parquet`
 """
 
+from .choice import conversation_format
 from .describe import describe_parquet
 from .files import import_files
 from .results import ImportedFile, ImportResult
@@ -28,6 +30,7 @@ __all__ = [
     "ImportedFile",
     "check_paths",
     "check_table",
+    "conversation_format",
     "describe_parquet",
     "import_files",
     "import_table",

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import MalformedFileError, shown_path
+from .choice import choose_text_column, conversation_columns
 from .results import ImportedFile, ImportResult
 from .schema import (
     check_same_columns,
     check_unique_columns,
-    find_text_column,
     plain,
     stored,
     unify,
@@ -51,14 +51,16 @@ def describe_parquet(
             "There are no Parquet files.", path="", hint="Choose a config that has data."
         )
     schema = stored(schema)
-    chosen = find_text_column(schema, text_column, lambda columns: _no_text(first, columns))
+    chosen = choose_text_column(schema, text_column, lambda columns: _no_text(first, columns))
     return ImportResult(
         files=tuple(described),
         columns={field.name: str(field.type) for field in schema},
-        text_column=chosen,
+        text_column=chosen.column,
         num_source_files=len(described),
         source_bytes=sum(file.path.stat().st_size for file in described),
         skipped=(),
+        text_reason=chosen.reason,
+        conversations=conversation_columns(schema),
     )
 
 

@@ -15,13 +15,13 @@ from ..errors import InvalidRequestError, MalformedFileError, MiStudioError, sho
 from ..progress import Progress
 from . import columnar, delimited, jsons, webdataset
 from .archives import NotUsable
+from .choice import TextChoice, choose_text_column, conversation_columns
 from .division import Division
 from .results import ImportedFile, ImportResult
 from .schema import (
     SchemaChanged,
     check_same_columns,
     described,
-    find_text_column,
     listed,
     stored,
     unify,
@@ -117,7 +117,7 @@ def import_files(
     total = sum(source.size_bytes for source in sources)
     progress.start("reading", total=total, unit="bytes", share=0.9)
     try:
-        files, text_column = _run(job)
+        files, chosen = _run(job)
     except (MiStudioError, pa.ArrowException):
         # libraries wrap what is raised inside them
         progress.check()
@@ -125,33 +125,35 @@ def import_files(
     return ImportResult(
         files=files,
         columns={column.name: str(column.type) for column in stored(job.schema)},
-        text_column=text_column,
+        text_column=chosen.column,
         num_source_files=len(job.kept),
         source_bytes=total,
         skipped=(*dead_links, *job.skipped.values(), *_left_out(job)),
+        text_reason=chosen.reason,
+        conversations=conversation_columns(stored(job.schema)),
     )
 
 
-def _run(job: _Import) -> tuple[tuple[ImportedFile, ...], str]:
+def _run(job: _Import) -> tuple[tuple[ImportedFile, ...], TextChoice]:
     tables = [source for source in job.sources if source.is_table]
     if tables:
         _look_at_tables(job, tables)
     meter = ByteMeter(job.progress)
     division = job.request.fractions
     while True:
-        text_column = find_text_column(
+        chosen = choose_text_column(
             stored(job.schema), job.request.text_column, lambda columns: _no_text(job, columns)
         )
         writer = DatasetWriter(
             job.into,
             job.schema,
-            text_column,
+            chosen.column,
             tuple(job.request.paths),
             division=Division(division, job.request.seed) if division else None,
             check_space=job.check_space,
         )
         try:
-            return _attempt(job, meter, writer), text_column
+            return _attempt(job, meter, writer), chosen
         except SchemaChanged as change:
             job.schema = change.schema
         except _StartOver:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from .choice import ConversationFormat
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,10 @@ class ImportResult:
     ----------
     columns : dict
         Arrow type as text ("string", "int64") by column.
+    text_reason : str
+        Why ``text_column`` was taken for the text.
+    conversations : dict
+        The columns that hold conversations, each with its format: "role/content", "from/value".
     num_source_files, source_bytes : int
         Files that gave samples, and the bytes of all files as they lie on disk.
     skipped : tuple of str
@@ -36,3 +42,5 @@ class ImportResult:
     num_source_files: int
     source_bytes: int
     skipped: tuple[str, ...]
+    text_reason: str
+    conversations: dict[str, ConversationFormat] = field(default_factory=dict)

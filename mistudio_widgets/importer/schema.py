@@ -1,17 +1,16 @@
-"""One schema for all tables of a dataset, and the column that holds the text."""
+"""One schema for all tables of a dataset."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
-from ..errors import InvalidRequestError, MalformedFileError
+from ..errors import MalformedFileError
 
 BATCH_BYTES: Final = 8 << 20
-_TEXT_NAMES: Final = ("text", "content", "document", "txt")
 # the name of a sample in a webdataset
 KEY: Final = "__key__"
 _FEATURES: Final = b"huggingface"
@@ -34,20 +33,21 @@ class SchemaChanged(Exception):  # noqa: N818 -- a signal: the conversion starts
 
 def plain(schema: pa.Schema) -> pa.Schema:
     """Return the schema with one type for each kind of value: every text is a string."""
-    fields = [field.with_type(_plain_type(field.type)) for field in schema]
+    fields = [field.with_type(plain_type(field.type)) for field in schema]
     features = (schema.metadata or {}).get(_FEATURES)
     return pa.schema(fields, metadata={_FEATURES: features} if features else None)
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the one type that stands for all of Arrow's encodings of the same values."""
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return _plain_type(kind.value_type)
+        return plain_type(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
-        return _plain_type(kind.storage_type)
+        return plain_type(kind.storage_type)
     if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_plain_type(field.type)) for field in kind])
+        return pa.struct([field.with_type(plain_type(field.type)) for field in kind])
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pa.list_(kind.value_field.with_type(_plain_type(kind.value_type)))
+        return pa.list_(kind.value_field.with_type(plain_type(kind.value_type)))
     return _SMALL.get(kind, kind)
 
 
@@ -134,46 +134,6 @@ def described(schema: pa.Schema) -> str:
     """Write columns with their types for a message."""
     shown = ", ".join(f"{field.name!r} ({field.type})" for field in list(schema)[:20])
     return f"{shown} and {len(schema) - 20} more" if len(schema) > 20 else shown
-
-
-def find_text_column(
-    schema: pa.Schema, asked: str | None, no_text: Callable[[str], Exception]
-) -> str:
-    """Return the column that holds the text.
-
-    Parameters
-    ----------
-    asked : str or None
-        What the user named; None: ``text``, ``content``, ``document``, ``txt``, else the first
-        column of strings other than ``__key__``.
-    no_text : callable
-        Makes the error for a table without any text, from its columns.
-
-    Raises
-    ------
-    InvalidRequestError
-        When the column that was asked for is not there or does not hold text.
-    """
-    texts = [field.name for field in schema if field.name and is_text(field.type)]
-    if asked is None:
-        first = next((name for name in texts if name != KEY), None)
-        if first is None:
-            raise no_text(described(schema))
-        return next((name for name in _TEXT_NAMES if name in texts), first)
-    if asked in texts:
-        return asked
-    if asked in schema.names:
-        message = f"Column {asked!r} holds {schema.field(asked).type}, not text."
-    else:
-        message = f"There is no column {asked!r}."
-    raise InvalidRequestError(
-        message, field="text_column", hint=f"The columns are {described(schema)}."
-    )
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column of this type holds text, in any of Arrow's encodings."""
-    return bool(pa.types.is_string(_plain_type(kind)))
 
 
 def align(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from ..errors import InvalidRequestError
 from ..progress import Progress
+from .choice import choose_text_column, conversation_columns
 from .results import ImportResult
-from .schema import BATCH_BYTES, find_text_column, listed, plain, stored, unify
+from .schema import BATCH_BYTES, listed, plain, stored, unify
 from .sources import check_split_name
 from .writer import DatasetWriter
 
@@ -73,11 +74,11 @@ def import_table(
     parts = data.items() if _is_a(data, "DatasetDict") else [(split, data)]  # type: ignore[attr-defined]
     readers = {check_split_name(name, "split"): _reader(part) for name, part in parts}
     schema = _common_schema({name: schema for name, (schema, _, _) in readers.items()})
-    chosen = find_text_column(stored(schema), text_column, _no_text)
+    chosen = choose_text_column(stored(schema), text_column, _no_text)
     counts = [count for _, count, _ in readers.values()]
     total = None if None in counts else sum(count or 0 for count in counts)
     progress.start("reading", total=total, unit="samples", share=0.9)
-    writer = DatasetWriter(into, schema, chosen, tuple(readers), check_space=check_space)
+    writer = DatasetWriter(into, schema, chosen.column, tuple(readers), check_space=check_space)
     is_done = False
     try:
         for name, (_, _, batches) in readers.items():
@@ -89,8 +90,16 @@ def import_table(
     finally:
         if not is_done:
             writer.discard()
-    columns = {field.name: str(field.type) for field in stored(schema)}
-    return ImportResult(files, columns, chosen, 0, 0, ())
+    return ImportResult(
+        files=files,
+        columns={field.name: str(field.type) for field in stored(schema)},
+        text_column=chosen.column,
+        num_source_files=0,
+        source_bytes=0,
+        skipped=(),
+        text_reason=chosen.reason,
+        conversations=conversation_columns(stored(schema)),
+    )
 
 
 def _write(split: str, batches: Batches, writer: DatasetWriter, progress: Progress) -> None:

@@ -26,8 +26,9 @@ from .archives import (
     shown,
     without_compression,
 )
+from .choice import is_text
 from .jsons import NotJson, build_column, parse
-from .schema import KEY, SchemaChanged, is_text, listed, unify
+from .schema import KEY, SchemaChanged, listed, unify
 from .sources import Source, printable
 from .streams import OnRead, SourceStream
 from .text import SAMPLE_LIMIT_BYTES, NotText, strings

@@ -4,7 +4,8 @@ api               `DatasetManager`
 datasets          its methods on datasets
 downloads         its methods on downloads
 tokenizations     its methods on tokenizations
-core              what both stand on: lifetime, jobs, events, disk
+previews          its method that shows what a text becomes
+core              what all stand on: lifetime, jobs, events, disk
 checks            what is refused at once
 dataset_work      what import and download jobs do
 tokenize_work     what tokenize jobs do

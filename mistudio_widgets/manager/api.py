@@ -11,13 +11,14 @@ from ..records import TokenizationSettings
 from .datasets import DatasetMethods
 from .events import error_event
 from .parts import error_fields
+from .previews import PreviewMethods
 from .tokenizations import TokenizationMethods
 from .tokenize_work import tokenization_record
 
 _log = logging.getLogger(__name__)
 
 
-class DatasetManager(DatasetMethods, TokenizationMethods):
+class DatasetManager(DatasetMethods, TokenizationMethods, PreviewMethods):
     r"""Downloads, imports, tokenizes and loads text datasets, and keeps a catalog of them.
 
     Parameters

@@ -111,13 +111,34 @@ def check_against(dataset: DatasetRecord, settings: TokenizationSettings) -> Non
     must_be_ready(dataset)
     for split in settings.splits or ():
         check_split(split, dataset.split_info, field="splits")
-    column = settings.text_column
-    if column is not None and column not in dataset.columns:
+    for field in ("text_column", "pair_column"):
+        column = getattr(settings, field)
+        if column is not None and column not in dataset.columns:
+            raise InvalidRequestError(
+                f"{dataset.name!r} has no column {column!r}.",
+                field=field,
+                hint=f"It has {', '.join(dataset.columns)}.",
+            )
+    if has_conversations(dataset, settings):
+        if settings.pair_column is not None:
+            raise InvalidRequestError(
+                "A pair is made of two texts, and the text column holds conversations.",
+                field="pair_column",
+                hint="Choose a text_column of strings, or leave pair_column out.",
+            )
+    elif settings.chat_template is not None:
         raise InvalidRequestError(
-            f"{dataset.name!r} has no column {column!r}.",
-            field="text_column",
-            hint=f"It has {', '.join(dataset.columns)}.",
+            "The text column does not hold conversations that a template could render.",
+            field="chat_template",
+            hint="Leave it out, or choose a text_column of conversations.",
         )
+
+
+def has_conversations(dataset: DatasetRecord, settings: TokenizationSettings) -> bool:
+    """Tell whether what these settings tokenize are conversations."""
+    schema = dataset.metadata.schema_
+    column = settings.text_column or dataset.text_column
+    return schema is not None and column in schema.conversations
 
 
 def must_be_ready(dataset: DatasetRecord) -> None:

@@ -110,6 +110,7 @@ class Core:
         )
         self._view = View(self._parts, self._runner.find)
         self._follower = Follower(self._parts)
+        self._hub_folders: dict[str, tuple[float, Path]] = {}
         self._close_at_exit = _close_at_exit(self)
         if not self.read_only:
             recover(self._parts)

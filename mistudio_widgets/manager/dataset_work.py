@@ -126,13 +126,19 @@ class _DatasetWork:
         with self._parts.catalog.read() as reader:
             assert reader is not None
             old = reader.get_dataset(job.dataset_id)
-        text_columns = [name for name, kind in result.columns.items() if "string" in kind]
+        text_columns = [
+            name
+            for name, kind in result.columns.items()
+            if kind == "string" or name in result.conversations
+        ]
         metadata: dict[str, Any] = {
             "schema": {
                 "all_columns": list(result.columns),
                 "text_columns": text_columns,
                 "column_info": result.columns,
                 "is_multi_column": len(text_columns) > 1,
+                "text_reason": result.text_reason,
+                "conversations": result.conversations,
             },
             "download": {"finished_at": utc_now().isoformat(), **facts.get("download", {})},
         }

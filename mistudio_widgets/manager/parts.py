@@ -52,14 +52,6 @@ class Parts:
         with self.catalog.write() as writer:
             writer.update_job(job.snapshot().model_copy(update={"state": state}))
 
-    def resolved_device(self) -> str:
-        """Return the torch device: "auto" is CUDA where torch sees it, else the CPU."""
-        if self.device != "auto":
-            return self.device
-        import torch
-
-        return "cuda" if torch.cuda.is_available() else "cpu"
-
 
 def error_fields(error: MiStudioError) -> dict[str, str | None]:
     """Return the fields by which records and snapshots tell of an error."""

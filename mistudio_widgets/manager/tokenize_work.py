@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..records import (
     utc_now,
 )
 from ..storage import disk_errors, remove_tree
+from .checks import has_conversations
 from .parts import Parts, error_fields
 
 
@@ -40,28 +42,32 @@ class TokenizeWork:
         self._put(self._record.model_copy(update={"status": "tokenizing"}))
         tokenizer = self._load_tokenizer()
         job.progress.check()
-        spec = encoders.choose_engine(tokenizer, self._engine)
+        spec = encoders.choose_engine(tokenizer, self._engine, proofs=self._proofs)
         manifest = self._parts.storage.read_manifest(job.dataset_id)
         existing = self._settle_id(job, tokenizer, manifest)
         if existing is not None:
             return existing
-        partial = self._partial(job)
+        partial_dir = self._partial(job)
         settings = self._record.settings
         column = settings.text_column or manifest.dataset.text_column
         assert column is not None
-        result = tokenization.tokenize_splits(
+        tokenize = partial(
+            tokenization.tokenize_splits,
             self._files(job, manifest),
             tokenizer,
-            spec,
-            settings,
-            column,
-            partial,
-            partial / "out",
-            device=self._parts.resolved_device(),
+            settings=settings,
+            text_column=column,
+            work_dir=partial_dir,
+            out_dir=partial_dir / "out",
+            device=self._parts.device,
             executor=self._parts.executor,
             progress=job.progress,
             check_space=self._parts.storage.check_space,
         )
+        try:
+            result = tokenize(spec)
+        except encoders.EngineDiffersError:
+            result = tokenize(encoders.disprove(spec, self._proofs))
         elapsed_s = time.monotonic() - started
         facts = {
             name: value
@@ -76,7 +82,7 @@ class TokenizeWork:
                 "tokenizer_sha256": tokenizer.sha256,
                 "content_sha256": tokenization.content_sha256(
                     _hashes(manifest, settings),
-                    encoders.fingerprint(Path(tokenizer.path)),
+                    _fingerprint(Path(tokenizer.path), manifest, settings),
                     settings,
                 ),
                 "text_column_used": column,
@@ -85,7 +91,7 @@ class TokenizeWork:
                 "tokens_per_s": result.num_tokens / elapsed_s if elapsed_s else None,
             }
         )
-        return self._publish(job, partial, Receipt(tokenization=record, files=result.files))
+        return self._publish(job, partial_dir, Receipt(tokenization=record, files=result.files))
 
     def undo(self, job: Job) -> None:
         """Remove shards and row."""
@@ -108,6 +114,10 @@ class TokenizeWork:
             writer.put_tokenization(record)
             writer.update_job(failed)
 
+    @property
+    def _proofs(self) -> Path:
+        return self._parts.storage.root / "tokenizers"
+
     def _load_tokenizer(self) -> encoders.Tokenizer:
         path = self._tokenizer
         if path is None:
@@ -126,7 +136,7 @@ class TokenizeWork:
         true_id = tokenization.tokenization_id(
             job.dataset_id,
             _hashes(manifest, settings),
-            encoders.fingerprint(Path(tokenizer.path)),
+            _fingerprint(Path(tokenizer.path), manifest, settings),
             settings,
         )
         if true_id == self._record.id:
@@ -245,7 +255,7 @@ def tokenization_record(
     if tokenizer is not None:
         file = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
         if file.is_file():
-            tokenizer_sha256 = encoders.fingerprint(file)
+            tokenizer_sha256 = _fingerprint(file, manifest, settings)
     dataset_id = manifest.dataset.id
     return TokenizationRecord(
         id=tokenization.tokenization_id(
@@ -257,6 +267,11 @@ def tokenization_record(
         status="queued",
         created_at=utc_now(),
     )
+
+
+def _fingerprint(file: Path, manifest: Manifest, settings: TokenizationSettings) -> str:
+    is_rendered = has_conversations(manifest.dataset, settings)
+    return encoders.fingerprint(file, with_chat=is_rendered)
 
 
 def _hashes(manifest: Manifest, settings: TokenizationSettings) -> list[str]:

@@ -182,6 +182,11 @@ class View:
             )
         return self._shown_tokenizations([stored], self.live())[0]
 
+    def stored_tokenizations(self) -> list[TokenizationRecord]:
+        """Return all ready tokenizations as the catalog has them, paths included."""
+        nothing: list[TokenizationRecord] = []
+        return self._fact("ready", lambda reader: reader.ready_tokenizations(), nothing)
+
     def all_jobs(self) -> list[JobSnapshot]:
         """Return every job that the catalog remembers, newest first."""
         nothing: list[JobRow] = []

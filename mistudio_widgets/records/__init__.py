@@ -5,6 +5,7 @@ metadata       `DatasetMetadata`: validated, merged deeply
 settings       `TokenizationSettings`
 dataset        `DatasetRecord` and its transition table, manifests, plans, reports
 tokenization   `TokenizationRecord` and its accounting, receipts
+preview        `TokenPreview`: what a text becomes
 jobs           `JobSnapshot` and the events
 requests       what a job was asked to do
 """
@@ -58,6 +59,7 @@ from .metadata import (
     TokenizationMetadata,
     merge_deep,
 )
+from .preview import PreviewToken, TokenPreview
 from .requests import DownloadRequest, ImportRequest, SampleBy
 from .settings import TokenizationSettings
 from .tokenization import (
@@ -65,6 +67,7 @@ from .tokenization import (
     Accounting,
     HistogramBucket,
     Receipt,
+    RenderingSource,
     SplitStatistics,
     TokenFile,
     TokenizationRecord,
@@ -103,8 +106,10 @@ __all__ = [
     "JobState",
     "Manifest",
     "Page",
+    "PreviewToken",
     "Receipt",
     "Record",
+    "RenderingSource",
     "SampleBy",
     "SchemaMetadata",
     "Source",
@@ -112,6 +117,7 @@ __all__ = [
     "StorageReport",
     "StoredStatus",
     "TokenFile",
+    "TokenPreview",
     "TokenizationId",
     "TokenizationMetadata",
     "TokenizationProgressEvent",

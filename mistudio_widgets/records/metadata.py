@@ -11,19 +11,27 @@ from ._base import Record, UtcDatetime, invalid_request
 
 
 class SchemaMetadata(Record):
-    """The columns, and which of them hold text."""
+    """The columns, and which of them hold text.
+
+    ``text_reason`` says why the dataset's text column was taken; ``conversations`` gives the
+    format of each column of conversations, "role/content" or "from/value".
+    """
 
     all_columns: list[str] = []
     text_columns: list[str] = []
     column_info: dict[str, str] = {}
     is_multi_column: bool = False
+    text_reason: str | None = None
+    conversations: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
         if self.all_columns:
             known = set(self.all_columns)
             strangers = [
-                name for name in (*self.text_columns, *self.column_info) if name not in known
+                name
+                for name in (*self.text_columns, *self.column_info, *self.conversations)
+                if name not in known
             ]
             if strangers:
                 raise ValueError(f"{strangers[0]!r} is not among all_columns")

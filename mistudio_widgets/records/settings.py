@@ -11,6 +11,7 @@ from ..errors import InvalidRequestError
 from ._base import Record, invalid_request
 
 MAX_LENGTH_LIMIT = 131_072
+MAX_TEMPLATE_CHARS = 200_000
 
 
 class TokenizationSettings(Record):
@@ -33,11 +34,15 @@ class TokenizationSettings(Record):
         long sample into overlapping sequences; 0 truncates it to one.
     padding : "do_not_pad", "max_length" or "longest"
         per_sample only. longest: the longest sequence of the split.
-    truncation : "longest_first" or "do_not_truncate"
-        per_sample only.
+    truncation : "longest_first", "only_first", "only_second" or "do_not_truncate"
+        per_sample only; what is cut of a pair, as transformers cuts it. Without a pair the first
+        two are the same, and only_second is refused.
+    pair_column : str or None
+        per_sample only: the column with the second text of each pair.
     add_special_tokens : bool or None
         Whether the tokenizer's own template is applied to every sample. None: True for
-        per_sample, False for packed.
+        per_sample, False for packed, and False for conversations that a chat template renders,
+        which writes the special tokens itself.
     return_attention_mask : bool or None
         None: written when anything was filled. True: always. False: never, and an error when
         something must be filled.
@@ -45,18 +50,31 @@ class TokenizationSettings(Record):
         "bos", "eos", "sep", a token id or a token's text; put at the start of every sequence.
     sequence_separator_token : str, int or None
         packed only: between documents. "auto": the tokenizer's eos, as its companion files name
-        it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none.
-        Also "bos", "eos", "sep", an id, a token's text, or None for nothing.
+        it, else the special token that is usually one ("</s>", "<|endoftext|>", ...), else none;
+        none after a chat template, which ends its conversations itself. Also "bos", "eos",
+        "sep", an id, a token's text, or None for nothing.
     drop_tail : bool
         packed only: drop the last incomplete sequence instead of filling and masking it.
     shuffle_seed : int or None
         Shuffle the documents of each split with this seed.
     text_column : str or None
-        Use this column instead of the dataset's own text column.
+        Use this column instead of the dataset's own text column. A column of conversations
+        (lists of ``role`` and ``content``, or of ``from`` and ``value``) is rendered.
+    chat_template : str or None
+        Conversations only: the Jinja template that renders them, or the name of one of the
+        tokenizer's. None: the tokenizer's own; where it has none, each message becomes
+        "role: content", with a blank line between two. A template that asks for today's date
+        gets 26 July 2024, so that the same request gives the same ids on another day.
+    cleaning : "off" or "safe"
+        safe: Unicode in its composed form (NFC), every line end as a plain newline, no control
+        characters but tab and newline; ``<`` and all other ASCII stay as they are.
+        Conversations are cleaned before they are rendered.
     min_chars : int
-        Drop samples with fewer characters.
+        Drop samples with fewer characters; of a pair both texts count, of a conversation what
+        was rendered.
     skip_invalid : bool
-        Drop samples that are not text (null, lone surrogates) instead of failing.
+        Drop samples that are not text (null, lone surrogates), conversations that the template
+        refuses and pairs that ``truncation`` cannot make fit, instead of failing.
     splits : tuple of str or None
         Tokenize these splits only. None: all.
 
@@ -71,7 +89,10 @@ class TokenizationSettings(Record):
     max_length: int = Field(default=512, ge=1, le=MAX_LENGTH_LIMIT)
     stride: int = Field(default=0, ge=0)
     padding: Literal["do_not_pad", "max_length", "longest"] = "do_not_pad"
-    truncation: Literal["longest_first", "do_not_truncate"] = "longest_first"
+    truncation: Literal["longest_first", "only_first", "only_second", "do_not_truncate"] = (
+        "longest_first"
+    )
+    pair_column: str | None = Field(default=None, min_length=1)
     add_special_tokens: bool | None = None
     return_attention_mask: bool | None = None
     begin_sequence_token: int | str | None = None
@@ -79,6 +100,8 @@ class TokenizationSettings(Record):
     drop_tail: bool = False
     shuffle_seed: int | None = Field(default=None, ge=0, lt=2**63)
     text_column: str | None = Field(default=None, min_length=1)
+    chat_template: str | None = Field(default=None, min_length=1, max_length=MAX_TEMPLATE_CHARS)
+    cleaning: Literal["off", "safe"] = "off"
     min_chars: int = Field(default=0, ge=0)
     skip_invalid: bool = False
     splits: tuple[str, ...] | None = Field(default=None, min_length=1)
@@ -129,6 +152,12 @@ class TokenizationSettings(Record):
             )
         if isinstance(self.begin_sequence_token, str) and self.begin_sequence_token == "auto":
             raise _conflict("begin_sequence_token", "'auto' exists for the separator only")
+        if self.chat_template is not None and self.add_special_tokens:
+            raise _conflict(
+                "add_special_tokens",
+                "the chat template writes the special tokens itself; they would stand twice",
+                hint="Leave add_special_tokens out.",
+            )
         if self.mode == "packed":
             self._check_packed()
         else:
@@ -136,7 +165,7 @@ class TokenizationSettings(Record):
         return self
 
     def _check_packed(self) -> None:
-        for field in ("padding", "truncation"):
+        for field in ("padding", "truncation", "pair_column"):
             if getattr(self, field) != type(self).model_fields[field].default:
                 raise _conflict(
                     field,
@@ -152,6 +181,7 @@ class TokenizationSettings(Record):
                     f"{field} has no effect in mode 'per_sample'",
                     hint="Use mode='packed', or leave it out.",
                 )
+        self._check_pair()
         if self.truncation == "do_not_truncate":
             if self.stride:
                 raise _conflict("stride", "stride has no effect with truncation='do_not_truncate'")
@@ -166,6 +196,20 @@ class TokenizationSettings(Record):
                 "return_attention_mask",
                 "padding without an attention mask would be trained on",
                 hint="Leave return_attention_mask out, or use padding='do_not_pad'.",
+            )
+
+    def _check_pair(self) -> None:
+        if self.truncation == "only_second" and self.pair_column is None:
+            raise _conflict("truncation", "truncation='only_second' needs a pair_column")
+        if self.pair_column is None:
+            return
+        if self.chat_template is not None:
+            raise _conflict("chat_template", "a pair is made of two texts, not of a conversation")
+        if self.stride and self.truncation == "longest_first":
+            raise _conflict(
+                "stride",
+                "of a pair, one text alone can be cut into overlapping sequences",
+                hint="Use truncation='only_first' or 'only_second', or stride=0.",
             )
 
 

@@ -13,6 +13,8 @@ from .settings import TokenizationSettings
 
 TokenizationStatus = Literal["queued", "tokenizing", "ready", "error"]
 
+RenderingSource = Literal["tokenizer", "settings", "plain"]
+
 TOKENIZATION_TRANSITIONS: Final[Mapping[TokenizationStatus, frozenset[TokenizationStatus]]] = {
     "queued": frozenset({"tokenizing", "error"}),
     "tokenizing": frozenset({"ready", "error"}),
@@ -48,7 +50,11 @@ class Accounting(Record):
     tokens_padding : int
         Filled positions; outside the equation.
     samples_dropped : dict
-        How many samples were dropped, by reason: "too_short", "null", "not_text".
+        How many samples were dropped, by reason: "too_short", "null", "not_text",
+        "not_rendered" (a conversation that the chat template refuses), "too_long" (a pair that
+        the truncation cannot make fit).
+    samples_cleaned, chars_cleaned : int
+        Samples that ``cleaning`` changed, and their characters that it replaced or dropped.
     """
 
     tokens_in: int = Field(default=0, ge=0)
@@ -59,6 +65,8 @@ class Accounting(Record):
     tokens_tail: int = Field(default=0, ge=0)
     tokens_padding: int = Field(default=0, ge=0)
     samples_dropped: dict[str, int] = {}
+    samples_cleaned: int = Field(default=0, ge=0)
+    chars_cleaned: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _closes(self) -> Self:
@@ -97,6 +105,9 @@ class TokenizationRecord(Record):
         Of the ``tokenizer.json`` that was used.
     content_sha256 : str or None
         Of data, tokenizer and settings without the dataset's id: equal content, equal ids.
+    rendered_by : "tokenizer", "settings", "plain" or None
+        Whose chat template made texts of conversations, "plain" where there was none; None for
+        texts.
     engine : str or None
         "fastokens" or "tokenizers": what made the ids.
     num_tokens : int or None
@@ -123,6 +134,7 @@ class TokenizationRecord(Record):
     error_message: str | None = None
     hint: str | None = None
     text_column_used: str | None = None
+    rendered_by: RenderingSource | None = None
     num_samples: int | None = None
     num_sequences: int | None = None
     num_tokens: int | None = None

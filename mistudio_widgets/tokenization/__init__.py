@@ -1,9 +1,14 @@
 """From Parquet to ``{split}.pt``: tokenize shards, pack what they gave, save, count.
 
 identity    `tokenization_id`, `content_sha256`: what makes two tokenizations the same
+texts       rows to texts: conversations rendered, pairs, cleaning
+cleaning    `clean_safely`
 shards      `plan_shards`, `tokenize_shard`: a stretch of a Parquet file to a token run on disk
 documents   the runs of a split in output order, read back in chunks of bounded size
 specials    which special tokens the settings ask for
+rendering   which chat template renders conversations
+preview     `preview_text`, `preview_row`: one sample, token by token
+pairs       pairs of texts to sequences
 assembly    documents to sequences: calls `packing` chunk by chunk
 saving      raw files to ``{split}.pt`` and ``lengths_{split}.npy``
 workers     shards in parallel, and the end of all of them
@@ -16,9 +21,11 @@ file that is read and written in chunks, or mapped.
 """
 
 from .identity import content_sha256, tokenization_id
+from .preview import preview_row, preview_text
 from .run import tokenize_splits
-from .shards import Shard, ShardRun, TextRules, plan_shards, tokenize_shard
+from .shards import Shard, ShardRun, plan_shards, tokenize_shard
 from .summary import TokenizationResult
+from .texts import TextRules
 
 __all__ = [
     "Shard",
@@ -27,6 +34,8 @@ __all__ = [
     "TokenizationResult",
     "content_sha256",
     "plan_shards",
+    "preview_row",
+    "preview_text",
     "tokenization_id",
     "tokenize_shard",
     "tokenize_splits",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import torch
@@ -14,23 +15,37 @@ from torch import Tensor
 
 from .. import packing
 from ..errors import TokenizationError
-from ..progress import Progress
 from ..records import Accounting, TokenizationSettings
-from .documents import DocumentChunk, Documents
+from .archive import data_offset
+from .documents import Documents
 from .files import RawFile
+from .pairs import PairChunks, join_pairs, split_pairs
 from .specials import Specials
 
 BLOCK_TOKENS: Final = 2_000_000
 """Ids of the result that are held at once."""
 
-_DTYPES: Final = {
-    "input_ids": np.int32,
-    "attention_mask": np.uint8,
-    "offsets": np.int64,
-    "sample_starts": np.int64,
-    "sample_rows": np.int64,
-    "lengths": np.int64,
+_DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    # in the order of the file; the ids come first, and are written once (see archive)
+    "input_ids": np.dtype(np.int32),
+    "attention_mask": np.dtype(np.uint8),
+    "offsets": np.dtype(np.int64),
+    "sample_starts": np.dtype(np.int64),
+    "sample_rows": np.dtype(np.int64),
+    "lengths": np.dtype(np.int64),
 }
+
+_Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class RawArray:
+    """A whole array in a raw file, from ``first_byte`` on."""
+
+    path: Path
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    first_byte: int
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class SplitResult:
     Attributes
     ----------
     arrays : dict
-        Raw file and shape of every tensor of ``{split}.pt``, and of "lengths".
+        Every tensor of ``{split}.pt`` in its order, and "lengths".
     token_counts : Tensor of int64, shape (num_ids,)
         How often each id stands in the result, padding not counted.
     """
@@ -48,38 +63,80 @@ class SplitResult:
     num_samples: int
     num_sequences: int
     accounting: Accounting
-    arrays: dict[str, tuple[Path, np.dtype[Any], tuple[int, ...]]]
+    arrays: dict[str, RawArray]
     token_counts: Tensor
     length_counts: packing.LengthCounts
 
     def remove_files(self) -> None:
         """Remove the raw files."""
-        for path, _, _ in self.arrays.values():
-            path.unlink(missing_ok=True)
+        for array in self.arrays.values():
+            array.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a split is assembled, and on what.
+
+    Attributes
+    ----------
+    work_dir, name : Path, str
+        Folder and first part of the name of the raw files.
+    ids_path : Path
+        The raw file of the ids, which becomes ``{split}.pt``.
+    device : str
+        A torch device.
+    num_ids : int
+        The largest id plus one.
+    num_rows : int
+        Rows of the split, dropped ones included.
+    """
+
+    work_dir: Path
+    name: str
+    ids_path: Path
+    device: str
+    num_ids: int
+    num_rows: int
 
 
 class _Output:
     """The raw files of one split, and what is counted while they are written."""
 
     def __init__(
-        self, work_dir: Path, name: str, num_ids: int, stack: contextlib.ExitStack
+        self, place: Place, likely: Callable[[], _Shapes], check_space: Callable[[int], None]
     ) -> None:
-        self._work_dir, self._name, self._stack = work_dir, name, stack
+        self.device = place.device
+        self._place = place
+        self._likely = likely
+        self._check_space = check_space
+        self._stack = contextlib.ExitStack()
         self._files: dict[str, RawFile] = {}
-        self._num_ids = num_ids
-        self.token_counts = torch.zeros(num_ids, dtype=torch.int64)
+        self.token_counts = torch.zeros(place.num_ids, dtype=torch.int64)
         self.length_counts = packing.no_lengths()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
 
     def append(self, kind: str, values: Tensor) -> None:
         """Write more of one array."""
         if kind not in self._files:
-            path = self._work_dir / f"{self._name}.{kind}"
-            self._files[kind] = self._stack.enter_context(RawFile(path, _DTYPES[kind]))
+            self._files[kind] = self._stack.enter_context(self._open(kind))
+        self._check_space(values.nbytes)
         self._files[kind].append(values.cpu().numpy())
+
+    def _open(self, kind: str) -> RawFile:
+        if kind == "input_ids":
+            likely = self._likely()
+            offset = data_offset({k: (_DTYPES[k], likely[k]) for k in _DTYPES if k in likely})
+            return RawFile(self._place.ids_path, _DTYPES[kind], first_byte=offset)
+        return RawFile(self._place.work_dir / f"{self._place.name}.{kind}", _DTYPES[kind])
 
     def count(self, ids: Tensor) -> None:
         """Count real ids."""
-        self.token_counts += packing.count_tokens(ids, self._num_ids)
+        self.token_counts += packing.count_tokens(ids, self._place.num_ids)
 
     def add_lengths(self, lengths: Tensor) -> None:
         """Write and count the samples' lengths."""
@@ -87,17 +144,14 @@ class _Output:
         parts = [self.length_counts, packing.count_lengths(lengths)]
         self.length_counts = packing.merge_lengths(parts)
 
-    def publish(
-        self, shapes: dict[str, tuple[int, ...]]
-    ) -> dict[str, tuple[Path, np.dtype[Any], tuple[int, ...]]]:
+    def publish(self, shapes: _Shapes) -> dict[str, RawArray]:
         """Close the files that have a shape; the others go."""
         arrays = {}
-        for kind, shape in shapes.items():
+        for kind in (kind for kind in _DTYPES if kind in shapes):
             self.append(kind, torch.empty(0, dtype=torch.int64))
             file = self._files[kind]
-            # the final .pt is what must survive a power cut
-            file.publish(durable=False)
-            arrays[kind] = (file.path, file.dtype, shape)
+            file.publish()
+            arrays[kind] = RawArray(file.path, file.dtype, shapes[kind], file.first_byte)
         return arrays
 
 
@@ -105,78 +159,89 @@ def assemble_split(
     documents: Documents,
     specials: Specials,
     settings: TokenizationSettings,
+    place: Place,
     *,
-    num_ids: int,
-    dropped: dict[str, int],
-    work_dir: Path,
-    name: str,
-    device: str,
-    progress: Progress,
+    advance: Callable[[int], None],
+    check_space: Callable[[int], None],
 ) -> SplitResult:
-    """Turn the documents of one split into raw files of sequences.
+    """Turn the documents of one split into raw files of sequences, as they come.
 
-    *Cancellation:* before every chunk.
+    *Cancellation:* ``advance`` is called with the number of documents of every chunk, and may
+    raise.
     """
-    with contextlib.ExitStack() as stack:
-        output = _Output(work_dir, name, num_ids, stack)
+    likely = partial(_likely_shapes, documents, settings, place.num_rows)
+    with _Output(place, likely, check_space) as output:
         assemble = _pack if settings.mode == "packed" else _separate
         num_sequences, accounting, shapes = assemble(
-            _chunks(documents, dropped, output, device, progress),
+            _chunks(documents, place.device, advance),
             documents,
             specials,
             settings,
             output,
         )
-        arrays = output.publish(_with_samples(shapes, documents, dropped))
+        shapes = {**shapes, **_write_rows(documents, output)}
+        arrays = output.publish(shapes)
+    cleaned = documents.cleaned
     return SplitResult(
         num_samples=documents.num_documents,
         num_sequences=num_sequences,
-        accounting=Accounting(**accounting, samples_dropped=dropped),
+        accounting=Accounting(
+            **accounting,
+            samples_dropped=documents.dropped,
+            samples_cleaned=cleaned.get("samples", 0),
+            chars_cleaned=cleaned.get("chars", 0),
+        ),
         arrays=arrays,
         token_counts=output.token_counts,
         length_counts=output.length_counts,
     )
 
 
-def _chunks(
-    documents: Documents,
-    dropped: dict[str, int],
-    output: _Output,
-    device: str,
-    progress: Progress,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield ids and lengths on the device; write the rows on the way."""
-    has_rows = _needs_rows(documents, dropped)
-    progress.check()
+def _likely_shapes(documents: Documents, settings: TokenizationSettings, num_rows: int) -> _Shapes:
+    """Guess from the first run which arrays there will be, and the digits of their shapes."""
+    num_tokens = documents.num_tokens * num_rows // max(documents.num_documents, 1)
+    shape: tuple[int, ...] = (num_tokens // settings.max_length + 1, settings.max_length)
+    has_mask = bool(settings.return_attention_mask)
+    shapes: _Shapes = {"sample_starts": (num_rows + 1,)}
+    if settings.mode == "packed":
+        has_mask = has_mask or not settings.drop_tail
+    elif settings.padding == "do_not_pad":
+        shape = (num_tokens,)
+        shapes["offsets"] = shapes["sample_starts"]
+    else:
+        has_mask = True
+        shape = (num_rows, settings.max_length)
+    if has_mask:
+        shapes["attention_mask"] = shape
+    if settings.shuffle_seed is not None:
+        shapes["sample_rows"] = shapes["sample_starts"]
+    return {**shapes, "input_ids": shape}
+
+
+def _chunks(documents: Documents, device: str, advance: Callable[[int], None]) -> Iterator[_Chunk]:
+    """Yield ids, lengths and first lengths on the device."""
     for chunk in documents.chunks():
-        if has_rows:
-            output.append("sample_rows", torch.from_numpy(chunk.rows))
-        yield _to_device(chunk, device)
-        progress.advance(len(chunk.lengths))
+        ids, lengths, firsts = map(torch.from_numpy, (chunk.ids, chunk.lengths, chunk.firsts))
+        yield ids.to(device), lengths.to(device), firsts.to(device)
+        advance(len(chunk.lengths))
 
 
-def _to_device(chunk: DocumentChunk, device: str) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(chunk.ids).to(device), torch.from_numpy(chunk.lengths).to(device)
-
-
-def _needs_rows(documents: Documents, dropped: dict[str, int]) -> bool:
-    return documents.is_shuffled or any(dropped.values())
-
-
-def _with_samples(
-    shapes: dict[str, tuple[int, ...]], documents: Documents, dropped: dict[str, int]
-) -> dict[str, tuple[int, ...]]:
+def _write_rows(documents: Documents, output: _Output) -> _Shapes:
+    """Write the rows where they are not simply 0, 1, 2; return the shapes of all by sample."""
     num_samples = documents.num_documents
-    shapes = {**shapes, "sample_starts": (num_samples + 1,), "lengths": (num_samples,)}
-    if _needs_rows(documents, dropped):
+    shapes: _Shapes = {"sample_starts": (num_samples + 1,), "lengths": (num_samples,)}
+    if documents.has_rows:
+        for _, rows in documents.index():
+            output.append("sample_rows", torch.from_numpy(rows))
         shapes["sample_rows"] = (num_samples,)
     return shapes
 
 
-_Assembled = tuple[int, dict[str, int], dict[str, tuple[int, ...]]]
+_Chunk = tuple[Tensor, Tensor, Tensor]
+_Assembled = tuple[int, dict[str, int], _Shapes]
 
 
-def plan_packed(
+def _plan_packed(
     documents: Documents, specials: Specials, settings: TokenizationSettings
 ) -> packing.PackedPlan:
     """Plan the sequences of a packed split."""
@@ -197,42 +262,55 @@ def plan_packed(
 
 
 def _pack(
-    chunks: Iterator[tuple[Tensor, Tensor]],
+    chunks: Iterator[_Chunk],
     documents: Documents,
     specials: Specials,
     settings: TokenizationSettings,
     output: _Output,
 ) -> _Assembled:
-    plan = plan_packed(documents, specials, settings)
-    affixes = specials.affixes
-    position, num_written = 0, 0
+    width, step = packing.window_size(
+        settings.max_length, settings.stride, has_begin=specials.begin is not None
+    )
+    num_written = 0
     rest: Tensor | None = None
-    for ids, lengths in chunks:
-        starts, sizes = packing.place_documents(
-            lengths, affixes, first=position, num_kept=plan.num_kept
-        )
-        output.append("sample_starts", starts)
-        output.add_lengths(sizes)
-        stream = packing.join_documents(ids, lengths, affixes, continues=rest is not None)
-        position += affixes.stream_length(len(lengths), len(ids)) + affixes.num_between
+    for ids, lengths, _ in chunks:
+        stream = packing.join_documents(ids, lengths, specials.affixes, continues=rest is not None)
         stream = stream if rest is None else torch.cat([rest, stream])
-        windows, rest = packing.cut_windows(stream, plan.width, plan.step)
+        windows, rest = packing.cut_windows(stream, width, step)
         num_rows = max(1, BLOCK_TOKENS // settings.max_length)
         for first in range(0, len(windows), num_rows):
             rows = packing.begin_rows(windows[first : first + num_rows], specials.begin)
             output.count(rows)
             output.append("input_ids", rows)
         num_written += len(windows)
+    plan = _plan_packed(documents, specials, settings)
     if num_written < plan.num_sequences:
         assert rest is not None
         _write_last(rest, plan, specials, output)
-    output.append("sample_starts", torch.tensor([plan.num_kept]))
+    _place_samples(documents, specials.affixes, plan, output)
     shape = (plan.num_sequences, settings.max_length)
-    shapes: dict[str, tuple[int, ...]] = {"input_ids": shape}
+    shapes: _Shapes = {"input_ids": shape}
     if settings.return_attention_mask or plan.num_padding:
         _write_packed_mask(plan, settings, output)
         shapes["attention_mask"] = shape
     return plan.num_sequences, _packed_accounting(documents, specials, plan), shapes
+
+
+def _place_samples(
+    documents: Documents, affixes: packing.Affixes, plan: packing.PackedPlan, output: _Output
+) -> None:
+    """Write where each sample begins and how long it is; only now is known what was kept."""
+    position = 0
+    for lengths, _ in documents.index():
+        on_device = torch.from_numpy(lengths).to(output.device)
+        starts, sizes = packing.place_documents(
+            on_device, affixes, first=position, num_kept=plan.num_kept
+        )
+        output.append("sample_starts", starts)
+        output.add_lengths(sizes)
+        between = affixes.num_between
+        position += affixes.stream_length(len(lengths), int(lengths.sum())) + between
+    output.append("sample_starts", torch.tensor([plan.num_kept]))
 
 
 def _write_last(
@@ -252,8 +330,10 @@ def _write_packed_mask(
     real = plan.num_sequences * settings.max_length - plan.num_padding
     for first in range(0, real, BLOCK_TOKENS):
         size = min(BLOCK_TOKENS, real - first)
-        output.append("attention_mask", torch.ones(size, dtype=torch.uint8))
-    output.append("attention_mask", torch.zeros(plan.num_padding, dtype=torch.uint8))
+        output.append("attention_mask", torch.ones(size, dtype=torch.uint8, device=output.device))
+    output.append(
+        "attention_mask", torch.zeros(plan.num_padding, dtype=torch.uint8, device=output.device)
+    )
 
 
 def _packed_accounting(
@@ -271,7 +351,7 @@ def _packed_accounting(
     }
 
 
-def sequence_width(
+def _sequence_width(
     documents: Documents, specials: Specials, settings: TokenizationSettings
 ) -> int | None:
     """Return the width that sequences are padded to, None when they are not."""
@@ -279,6 +359,7 @@ def sequence_width(
         return None
     if settings.padding == "max_length":
         return settings.max_length
+    documents.complete()
     if not documents.num_documents:
         return 0
     longest = documents.longest
@@ -286,38 +367,31 @@ def sequence_width(
     return text + specials.affixes.num_around
 
 
-def output_bytes(documents: Documents, specials: Specials, settings: TokenizationSettings) -> int:
-    """Return the size of the split's tensors, as far as it can be known before."""
-    if settings.mode == "packed":
-        plan = plan_packed(documents, specials, settings)
-        has_mask = bool(settings.return_attention_mask or plan.num_padding)
-        cells = plan.num_sequences * settings.max_length
-        return cells * (5 if has_mask else 4) + 24 * documents.num_documents
-    around = specials.affixes.num_around
-    num_sequences = cells = 0
-    width = sequence_width(documents, specials, settings)
-    for lengths in documents.lengths():
-        cut = packing.split_documents(
-            torch.from_numpy(lengths), room=specials.room, stride=settings.stride
-        )
-        num_sequences += len(cut.lengths)
-        cells += int(cut.lengths.sum()) + around * len(cut.lengths)
-    if width is not None:
-        cells = num_sequences * width
-    return 5 * cells + 8 * num_sequences + 24 * documents.num_documents
+def _cut(
+    lengths: Tensor, firsts: Tensor, specials: Specials, settings: TokenizationSettings
+) -> packing.Chunks:
+    if settings.pair_column is None:
+        return packing.split_documents(lengths, room=specials.room, stride=settings.stride)
+    return split_pairs(
+        firsts,
+        lengths,
+        room=specials.room,
+        truncation=settings.truncation,
+        stride=settings.stride,
+    )
 
 
 def _separate(
-    chunks: Iterator[tuple[Tensor, Tensor]],
+    chunks: Iterator[_Chunk],
     documents: Documents,
     specials: Specials,
     settings: TokenizationSettings,
     output: _Output,
 ) -> _Assembled:
-    width = sequence_width(documents, specials, settings)
+    width = _sequence_width(documents, specials, settings)
     totals = dict.fromkeys(("sequences", "content", "truncated", "kept"), 0)
-    for ids, lengths in chunks:
-        cut = packing.split_documents(lengths, room=specials.room, stride=settings.stride)
+    for ids, lengths, firsts in chunks:
+        cut = _cut(lengths, firsts, specials, settings)
         real = cut.lengths + specials.affixes.num_around
         per_sample = packing.sum_by_document(cut.documents, real, len(lengths))
         output.append("sample_starts", totals["kept"] + torch.cumsum(per_sample, 0) - per_sample)
@@ -347,19 +421,25 @@ def _write_sequences(
     weights = sizes if width is None else torch.full_like(sizes, max(width, 1))
     numbers = torch.div(torch.cumsum(weights, 0) - 1, BLOCK_TOKENS, rounding_mode="floor")
     first = 0
-    for count in torch.unique_consecutive(numbers, return_counts=True)[1].tolist():
+    for count in torch.unique_consecutive(numbers, return_counts=True)[1].cpu().tolist():
         block = slice(first, first + count)
         first += count
-        content = packing.gather_chunks(ids, cut.starts[block], cut.lengths[block])
-        flat = packing.join_documents(content, cut.lengths[block], specials.affixes)
+        flat = _joined(ids, cut, block, specials.affixes)
         output.count(flat)
         if width is None:
             output.append("input_ids", flat)
-            output.append("attention_mask", torch.ones(len(flat), dtype=torch.uint8))
+            output.append("attention_mask", torch.ones_like(flat, dtype=torch.uint8))
         else:
             rows, mask = packing.pad_sequences(flat, sizes[block], width, specials.fill)
             output.append("input_ids", rows)
             output.append("attention_mask", mask.to(torch.uint8))
+
+
+def _joined(ids: Tensor, cut: packing.Chunks, block: slice, affixes: packing.Affixes) -> Tensor:
+    if isinstance(cut, PairChunks):
+        return join_pairs(ids, cut.pieces[block], affixes)
+    content = packing.gather_chunks(ids, cut.starts[block], cut.lengths[block])
+    return packing.join_documents(content, cut.lengths[block], affixes)
 
 
 def _separate_accounting(
@@ -378,9 +458,9 @@ def _separate_accounting(
 
 def _separate_shapes(
     totals: dict[str, int], width: int | None, settings: TokenizationSettings
-) -> dict[str, tuple[int, ...]]:
+) -> _Shapes:
     shape = (totals["kept"],) if width is None else (totals["sequences"], width)
-    shapes: dict[str, tuple[int, ...]] = {"input_ids": shape}
+    shapes: _Shapes = {"input_ids": shape}
     if width is None:
         shapes["offsets"] = (totals["sequences"] + 1,)
     is_filled = width is not None and totals["sequences"] * width > totals["kept"]

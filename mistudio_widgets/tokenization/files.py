@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from ..errors import InsufficientDiskSpaceError, shown_path
 
 TEMPORARY_SUFFIX = ".tmp"
+
+_PIECE_BYTES = 2**20
 
 
 @contextlib.contextmanager
@@ -46,9 +49,13 @@ def file_sha256(path: Path) -> str:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a small file, whole or not at all."""
-    with writing(path) as file:
-        file.write(content)
+    """Write a small file, whole or not at all unless the power fails."""
+    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -64,14 +71,23 @@ class RawFile:
     """An array that grows in a file; it keeps its temporary name until `publish`.
 
     Leaving the ``with`` block without `publish` removes it.
+
+    Parameters
+    ----------
+    first_byte : int
+        Where the array begins; what is before it stays a hole.
     """
 
-    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+    def __init__(self, path: Path, dtype: npt.DTypeLike, *, first_byte: int = 0) -> None:
         self.path = path
         self.dtype = np.dtype(dtype)
+        self.first_byte = first_byte
         self.num_items = 0
+        self.crc32 = 0
         self._temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
-        self._file = self._temporary.open("wb")
+        self._file = self._temporary.open("wb", buffering=0)
+        if first_byte:
+            self._file.seek(first_byte)
 
     def __enter__(self) -> Self:
         return self
@@ -90,15 +106,35 @@ class RawFile:
     def append(self, values: npt.NDArray[Any]) -> None:
         """Write more items."""
         content = np.ascontiguousarray(values, dtype=self.dtype)
-        self._file.write(content.data if content.size else b"")
+        write_all(self._file, content.data)
         self.num_items += content.size
 
-    def publish(self, *, durable: bool = True) -> None:
-        """Give the file its name; ``durable`` asks for its bytes to be on disk first."""
-        if durable:
-            sync(self._file)
+    def append_checked(self, values: npt.NDArray[Any]) -> None:
+        """Write more items, and take them into ``crc32``."""
+        content = np.ascontiguousarray(values, dtype=self.dtype)
+        self.crc32 = zlib.crc32(content.data, self.crc32)
+        self.append(content)
+
+    def publish(self) -> None:
+        """Give the file its name. Its bytes may not be on disk: a lost one must be harmless."""
         self._file.close()
         self._temporary.replace(self.path)
+
+
+def write_all(file: IO[bytes], content: memoryview) -> None:
+    """Write to an unbuffered file, which may take less than all at once."""
+    view = content.cast("B") if content.nbytes else memoryview(b"")
+    while view:
+        view = view[file.write(view) :]
+
+
+def file_crc32(path: Path) -> int:
+    """Return the crc32 of a file."""
+    found = 0
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE_BYTES):
+            found = zlib.crc32(piece, found)
+    return found
 
 
 def map_array(path: Path, dtype: npt.DTypeLike, *, writable: bool = False) -> npt.NDArray[Any]:

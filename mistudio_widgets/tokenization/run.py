@@ -1,24 +1,28 @@
-"""All of a tokenization: shards in parallel, then one ordered pass, then the files."""
+"""All of a tokenization: shards in parallel, one ordered pass that follows them, the files."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..encoders import EncoderSpec, Tokenizer
+from ..encoders import ChatTemplate, EncoderSpec, Tokenizer
 from ..errors import InvalidRequestError, TokenizationError
 from ..progress import Progress
 from ..records import TokenFile, TokenizationSettings
 from .files import TEMPORARY_SUFFIX, disk_full_is_clear, sync_folder
-from .shards import Shard, ShardRun, TextRules, plan_shards
+from .rendering import choose_rendering
+from .shards import Shard, ShardRun, plan_shards
+from .specials import find_frame
+from .stages import Stages
 from .summary import TokenizationResult, summarize
-from .workers import tokenize_shards
+from .texts import TextRules
+from .workers import shard_runs
 
 if TYPE_CHECKING:
     from .assembly import SplitResult
@@ -97,30 +101,48 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     """
     began = time.monotonic()
     chosen = _choose_splits(splits, settings)
-    run = _Run(tokenizer, settings, work_dir, _resolve_device(device), progress)
-    run.check_settings()
-    shards = plan_shards(chosen, text_column)
+    paths = chain.from_iterable(chosen.values())
+    rendering = choose_rendering(paths, text_column, tokenizer, settings)
+    frame = find_frame(tokenizer, settings, rendering.template)
+    rules = TextRules.of(settings, frame.room, rendering.template)
+    shards = plan_shards(chosen, text_column, settings.pair_column)
     required_bytes = 3 * sum(shard.num_bytes for shard in shards)
     check_space(required_bytes)
     for folder in (work_dir, out_dir):
         folder.mkdir(parents=True, exist_ok=True)
-    _sweep(work_dir)
-    rules = TextRules(settings.min_chars, settings.skip_invalid)
+    _sweep(work_dir, out_dir)
     num_rows = sum(shard.num_rows for shard in shards)
-    progress.start("tokenizing", total=num_rows, unit="samples", share=0.8)
-    with disk_full_is_clear(work_dir, required_bytes):
-        runs = tokenize_shards(shards, spec, rules, work_dir, executor=executor, progress=progress)
-        _refuse_nothing(runs, num_rows, settings)
-        results = run.assemble(_by_split(chosen, shards, runs), check_space)
-        files = _save(results, out_dir, progress)
+    progress.start("tokenizing", total=num_rows, unit="samples", share=0.9)
+    with (
+        disk_full_is_clear(work_dir, required_bytes),
+        shard_runs(shards, spec, rules, work_dir, executor=executor, progress=progress) as runs,
+    ):
+        # the workers run already while torch is imported
+        from ..packing import one_thread, resolve_device
+
+        run = _Run(
+            tokenizer,
+            settings,
+            rendering.template,
+            work_dir,
+            out_dir,
+            resolve_device(device),
+            progress,
+        )
+        with one_thread():
+            results = run.assemble(_by_split(chosen, shards), runs, check_space)
+        run.refuse_nothing(num_rows)
+        files = run.save(results)
     return summarize(
         results,
         files,
         tokenizer,
         text_column=text_column,
+        rendered_by=rendering.source,
         engine=spec.engine,
         device=run.device,
         elapsed_s=time.monotonic() - began,
+        stage_seconds=run.stage_seconds(),
     )
 
 
@@ -139,121 +161,159 @@ def _choose_splits(
     return {name: paths for name, paths in splits.items() if name in names}
 
 
-def _resolve_device(device: str) -> str:
-    # torch takes a second to import; workers in other processes do without it
-    from ..packing import resolve_device
-
-    return resolve_device(device)
-
-
-def _sweep(work_dir: Path) -> None:
+def _sweep(work_dir: Path, out_dir: Path) -> None:
     """Remove what a killed run had not finished."""
-    for path in (*work_dir.glob(f"*{TEMPORARY_SUFFIX}"), *work_dir.glob("split-*")):
-        path.unlink(missing_ok=True)
+    unfinished = {work_dir: ("split-*",), out_dir: ("*.raw",)}
+    for folder, patterns in unfinished.items():
+        for pattern in (f"*{TEMPORARY_SUFFIX}", *patterns):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
 
-def _refuse_nothing(
-    runs: Sequence[ShardRun], num_rows: int, settings: TokenizationSettings
-) -> None:
-    if not num_rows or any(run.num_documents for run in runs):
-        return
-    dropped: Counter[str] = Counter()
-    for run in runs:
-        dropped.update(run.dropped)
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(dropped.items()))
-    raise TokenizationError(
-        f"None of the {num_rows:,} texts is left to tokenize ({reasons}).",
-        hint=f"Lower min_chars, which is {settings.min_chars}." if settings.min_chars else None,
-    )
+def _by_split(splits: Iterable[str], shards: Sequence[Shard]) -> dict[str, list[Shard]]:
+    return {split: [shard for shard in shards if shard.split == split] for split in splits}
 
 
-def _by_split(
-    splits: Iterable[str], shards: Sequence[Shard], runs: Sequence[ShardRun]
-) -> dict[str, list[ShardRun]]:
-    by_split: dict[str, list[ShardRun]] = {split: [] for split in splits}
-    for shard, run in zip(shards, runs, strict=True):
-        by_split[shard.split].append(run)
-    return by_split
-
-
-@dataclass(frozen=True)
 class _Run:
-    """What stays the same from split to split."""
+    """The ordered pass: it follows the workers shard by shard."""
 
-    tokenizer: Tokenizer
-    settings: TokenizationSettings
-    work_dir: Path
-    device: str
-    progress: Progress
-
-    def check_settings(self) -> None:
-        """Raise before any work where the tokenizer cannot serve the settings."""
+    def __init__(  # noqa: PLR0917 -- seven things, each of its own type
+        self,
+        tokenizer: Tokenizer,
+        settings: TokenizationSettings,
+        chat: ChatTemplate | None,
+        work_dir: Path,
+        out_dir: Path,
+        device: str,
+        progress: Progress,
+    ) -> None:
         from .specials import find_specials
 
-        find_specials(self.tokenizer, self.settings)
+        self.device = device
+        self.stages = Stages()
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._specials = find_specials(tokenizer, settings, chat)
+        self._work_dir, self._out_dir = work_dir, out_dir
+        self._progress = progress
+        self._runs: list[ShardRun] = []
+        self._num_packed = 0
+        self._is_packing = False
+
+    def stage_seconds(self) -> dict[str, float]:
+        """Return the seconds by stage; packing without its waiting for shards."""
+        seconds = {"wait": 0.0, "pack": 0.0, **self.stages.seconds()}
+        return {**seconds, "pack": seconds["pack"] - seconds["wait"]}
 
     def assemble(
-        self, runs: Mapping[str, Sequence[ShardRun]], check_space: Callable[[int], None]
+        self,
+        shards: Mapping[str, Sequence[Shard]],
+        runs: Iterator[ShardRun],
+        check_space: Callable[[int], None],
     ) -> dict[str, SplitResult]:
         """Bring every split into raw files."""
-        num_documents = sum(run.num_documents for part in runs.values() for run in part)
-        self.progress.start("packing", total=num_documents, unit="samples", share=0.15)
+        coming = self._follow(runs, sum(map(len, shards.values())))
         results: dict[str, SplitResult] = {}
         try:
-            for number, (split, part) in enumerate(runs.items()):
-                results[split] = self._assemble_split(f"split-{number}", part, check_space)
+            for number, (split, part) in enumerate(shards.items()):
+                of_split = islice(coming, len(part))
+                num_rows = sum(shard.num_rows for shard in part)
+                results[split] = self._assemble_split(
+                    number, split, of_split, num_rows, check_space
+                )
         except BaseException:
             for result in results.values():
                 result.remove_files()
             raise
+        if not self._is_packing:
+            self._start_packing()
         return results
 
-    def _assemble_split(
-        self, name: str, runs: Sequence[ShardRun], check_space: Callable[[int], None]
-    ) -> SplitResult:
-        from .assembly import assemble_split, output_bytes
-        from .documents import Documents
-        from .specials import find_specials
+    def _follow(self, runs: Iterator[ShardRun], num_runs: int) -> Iterator[ShardRun]:
+        for run in self.stages.each("wait", runs):
+            self._runs.append(run)
+            self.stages.add(run.seconds)
+            if len(self._runs) == num_runs:
+                self._start_packing()
+            yield run
 
-        specials = find_specials(self.tokenizer, self.settings)
-        dropped: Counter[str] = Counter()
-        for run in runs:
-            dropped.update(run.dropped)
-        documents = Documents(runs, self.settings.shuffle_seed, self.work_dir, name)
+    def _start_packing(self) -> None:
+        num_documents = sum(run.num_documents for run in self._runs)
+        self._progress.start("packing", total=num_documents, unit="samples", share=0.05)
+        self._is_packing = True
+        self._progress.advance(self._num_packed, measured=False)
+
+    def _advance(self, num_documents: int) -> None:
+        self._num_packed += num_documents
+        if self._is_packing:
+            self._progress.advance(num_documents)
+        else:
+            self._progress.check()
+
+    def _assemble_split(
+        self,
+        number: int,
+        split: str,
+        runs: Iterator[ShardRun],
+        num_rows: int,
+        check_space: Callable[[int], None],
+    ) -> SplitResult:
+        from .assembly import Place, assemble_split
+        from .documents import Documents
+
+        name = f"split-{number}"
+        place = Place(
+            work_dir=self._work_dir,
+            name=name,
+            ids_path=self._out_dir / f"{split}.raw",
+            device=self.device,
+            num_ids=self._tokenizer.num_ids,
+            num_rows=num_rows,
+        )
+        documents = Documents(runs, self._settings.shuffle_seed, self._work_dir, name)
         try:
-            # once as raw files, once as the result
-            check_space(2 * output_bytes(documents, specials, self.settings))
-            return assemble_split(
-                documents,
-                specials,
-                self.settings,
-                num_ids=self.tokenizer.num_ids,
-                dropped=dict(dropped),
-                work_dir=self.work_dir,
-                name=name,
-                device=self.device,
-                progress=self.progress,
-            )
+            with self.stages.time("pack"):
+                return assemble_split(
+                    documents,
+                    self._specials,
+                    self._settings,
+                    place,
+                    advance=self._advance,
+                    check_space=check_space,
+                )
         finally:
             documents.remove_files()
 
+    def refuse_nothing(self, num_rows: int) -> None:
+        """Raise when there were rows and none of them is a document."""
+        if not num_rows or any(run.num_documents for run in self._runs):
+            return
+        dropped: Counter[str] = Counter()
+        for run in self._runs:
+            dropped.update(run.dropped)
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in sorted(dropped.items()))
+        shortest = self._settings.min_chars
+        raise TokenizationError(
+            f"None of the {num_rows:,} texts is left to tokenize ({reasons}).",
+            hint=f"Lower min_chars, which is {shortest}." if shortest else None,
+        )
 
-def _save(
-    results: Mapping[str, SplitResult], out_dir: Path, progress: Progress
-) -> tuple[TokenFile, ...]:
-    from .saving import save_split
+    def save(self, results: Mapping[str, SplitResult]) -> tuple[TokenFile, ...]:
+        """Bring every split into its files."""
+        from .saving import save_split
 
-    progress.start("saving", total=2 * len(results), unit="files", share=0.05)
-    files: list[TokenFile] = []
-    try:
-        for split, result in results.items():
-            progress.check()
-            saved = save_split(result, split, out_dir)
-            files.extend(saved)
-            progress.advance(len(saved))
-    except BaseException:
-        for result in results.values():
-            result.remove_files()
-        raise
-    sync_folder(out_dir)
-    return tuple(files)
+        self._progress.start("saving", total=2 * len(results), unit="files", share=0.05)
+        files: list[TokenFile] = []
+        try:
+            for split, result in results.items():
+                self._progress.check()
+                with self.stages.time("save"):
+                    saved = save_split(result, split, self._out_dir)
+                files.extend(saved)
+                self._progress.advance(len(saved))
+        except BaseException:
+            for result in results.values():
+                result.remove_files()
+            raise
+        sync_folder(self._out_dir)
+        return tuple(files)

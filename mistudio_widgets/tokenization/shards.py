@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ..encoders import Encoder, EncoderSpec, open_encoder
+from ..encoders import EncoderSpec, Ids, check_sample, open_encoder
 from ..errors import CorruptFileError, InvalidRequestError, TokenizationError, shown_path
-from .files import RawFile, replace_file
+from ..importer import conversation_format
+from .files import RawFile, file_crc32, replace_file
+from .stages import Stages
+from .texts import NotText, Rows, Tally, TextRules, read_texts
 
 SHARD_BYTES: Final = 24 * 2**20
 """Text of one shard: what is done again after a kill."""
@@ -61,27 +64,24 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class TextRules:
-    """Which rows are documents.
-
-    Attributes
-    ----------
-    min_chars : int
-        Shorter texts are dropped.
-    skip_invalid : bool
-        Whether rows that are not text are dropped; else they raise.
-    """
-
-    min_chars: int = 0
-    skip_invalid: bool = False
-
-
-@dataclass(frozen=True)
 class ShardRun:
     """A finished shard: what its JSON file says.
 
-    ``NAME.ids`` holds the ids of its documents as int32, ``NAME.index`` an int64 pair for each
-    document: its number of ids and its row in the split. ``NAME.json``, written last, is this.
+    ``NAME.ids`` holds the ids of its documents as int32, ``NAME.index`` three int64 for each
+    document: its number of ids, its row in the split, and how many of the ids are the first
+    text's of a pair. ``NAME.json``, written last, is this. The checksums make waiting for the
+    disk needless: what a power cut took is made again.
+
+    Attributes
+    ----------
+    dropped : dict
+        Rows that are no documents, by reason.
+    cleaned : dict
+        "samples" and "chars" that cleaning changed.
+    ids_crc32, index_crc32 : int
+        Of the two files.
+    seconds : dict
+        Of reading, encoding, checking and writing, when this run was made just now.
     """
 
     name: str
@@ -90,10 +90,18 @@ class ShardRun:
     num_tokens: int
     longest: int
     dropped: dict[str, int]
+    cleaned: dict[str, int]
+    ids_crc32: int
+    index_crc32: int
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
 
 def plan_shards(
-    splits: Mapping[str, Sequence[Path]], column: str, *, shard_bytes: int = SHARD_BYTES
+    splits: Mapping[str, Sequence[Path]],
+    column: str,
+    pair_column: str | None = None,
+    *,
+    shard_bytes: int = SHARD_BYTES,
 ) -> list[Shard]:
     """Divide files into shards, from their footers alone.
 
@@ -108,7 +116,9 @@ def plan_shards(
     for split, paths in splits.items():
         first_row = 0
         for path in paths:
-            for start, stop, num_rows, num_bytes in _row_group_ranges(path, column, shard_bytes):
+            for start, stop, num_rows, num_bytes in _row_group_ranges(
+                path, column, pair_column, shard_bytes
+            ):
                 groups = (start, stop)
                 shards.append(
                     Shard(
@@ -127,14 +137,16 @@ def plan_shards(
 
 
 def _row_group_ranges(
-    path: Path, column: str, shard_bytes: int
+    path: Path, column: str, pair_column: str | None, shard_bytes: int
 ) -> Iterator[tuple[int, int, int, int]]:
-    with _open_parquet(path) as file:
-        _check_column(file.schema_arrow, column, path)
+    with open_parquet(path) as file:
+        check_columns(file.schema_arrow, column, pair_column, path)
         metadata = file.metadata
         start, rows, size = 0, 0, 0
         for group in range(metadata.num_row_groups):
             group_bytes = _column_bytes(metadata.row_group(group), column)
+            if pair_column is not None:
+                group_bytes += _column_bytes(metadata.row_group(group), pair_column)
             if group > start and size + group_bytes > shard_bytes:
                 yield start, group, rows, size
                 start, rows, size = group, 0, 0
@@ -144,7 +156,8 @@ def _row_group_ranges(
             yield start, metadata.num_row_groups, rows, size
 
 
-def _open_parquet(path: Path) -> pq.ParquetFile:
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file that is read in order; raises `CorruptFileError`."""
     try:
         # with pre_buffer, iter_batches keeps all that it has read
         return pq.ParquetFile(path, pre_buffer=False)
@@ -156,20 +169,33 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         ) from error
 
 
-def _check_column(schema: pa.Schema, column: str, path: Path) -> None:
-    texts = [field.name for field in schema if _is_text(field.type)]
+def check_columns(schema: pa.Schema, column: str, pair_column: str | None, path: Path) -> None:
+    """Raise `InvalidRequestError` naming the setting whose column does not hold text."""
+    _check_column(schema, column, "text_column", path, may_chat=pair_column is None)
+    if pair_column is not None:
+        _check_column(schema, pair_column, "pair_column", path, may_chat=False)
+
+
+def _check_column(
+    schema: pa.Schema, column: str, field: str, path: Path, *, may_chat: bool
+) -> None:
+    texts = [
+        item.name
+        for item in schema
+        if _is_text(item.type) or (may_chat and conversation_format(item.type))
+    ]
     hint = f"Choose one of {', '.join(texts)}." if texts else "The dataset has no text column."
     if column not in schema.names:
         raise InvalidRequestError(
-            f"text_column: {shown_path(path)} has no column {column!r}.",
-            field="text_column",
+            f"{field}: {shown_path(path)} has no column {column!r}.",
+            field=field,
             hint=hint,
         )
     kind = schema.field(column).type
-    if not _is_text(kind):
+    if column not in texts:
         raise InvalidRequestError(
-            f"text_column: column {column!r} of {shown_path(path)} holds {kind}, not text.",
-            field="text_column",
+            f"{field}: column {column!r} of {shown_path(path)} holds {kind}, not text.",
+            field=field,
             hint=hint,
         )
 
@@ -186,11 +212,13 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _column_bytes(group: Any, column: str) -> int:
-    for number in range(group.num_columns):
-        chunk = group.column(number)
-        if chunk.path_in_schema == column:
-            return int(chunk.total_uncompressed_size)
-    return int(group.total_byte_size)
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    return sum(
+        int(chunk.total_uncompressed_size)
+        for chunk in chunks
+        # the parts of a conversation lie in columns of their own: messages.list.element.role
+        if chunk.path_in_schema == column or chunk.path_in_schema.startswith(f"{column}.")
+    )
 
 
 def tokenize_shard(
@@ -222,10 +250,9 @@ def tokenize_shard(
         if on_batch is not None:
             on_batch(shard.num_rows)
         return finished
-    run = _write_run(
-        shard, open_encoder(spec), rules, folder, on_batch, fingerprint=_key(shard, spec, rules)
-    )
-    replace_file(folder / f"{shard.name}.json", json.dumps(asdict(run)).encode())
+    run = _write_run(shard, spec, rules, folder, on_batch)
+    found = json.dumps(asdict(replace(run, seconds={}))).encode()
+    replace_file(folder / f"{shard.name}.json", found)
     return run
 
 
@@ -233,69 +260,107 @@ def find_run(shard: Shard, spec: EncoderSpec, rules: TextRules, folder: Path) ->
     """Return the finished run of a shard, None where it is missing, stale or cut short."""
     try:
         run = ShardRun(**json.loads((folder / f"{shard.name}.json").read_bytes()))
-        ids_bytes = (folder / f"{shard.name}.ids").stat().st_size
-        index_bytes = (folder / f"{shard.name}.index").stat().st_size
+        is_whole = (
+            run.fingerprint == _key(shard, spec, rules)
+            and file_crc32(folder / f"{shard.name}.ids") == run.ids_crc32
+            and file_crc32(folder / f"{shard.name}.index") == run.index_crc32
+        )
     except (OSError, ValueError, TypeError):
         return None
-    whole = ids_bytes == 4 * run.num_tokens and index_bytes == 16 * run.num_documents
-    return run if whole and run.fingerprint == _key(shard, spec, rules) else None
+    return run if is_whole else None
 
 
 def _key(shard: Shard, spec: EncoderSpec, rules: TextRules) -> str:
-    """Tell apart what would give other ids; the engine does not."""
+    """Tell apart what would give other ids, or might: an engine can turn out to be wrong."""
     source = Path(shard.path)
-    content = [asdict(shard), asdict(rules), spec.sha256, source.stat().st_size]
+    content = [asdict(shard), asdict(rules), spec.sha256, spec.engine, source.stat().st_size]
     content[0] = {**asdict(shard), "path": source.name}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write_run(
     shard: Shard,
-    encoder: Encoder,
+    spec: EncoderSpec,
     rules: TextRules,
     folder: Path,
     on_batch: Callable[[int], None] | None,
-    *,
-    fingerprint: str,
 ) -> ShardRun:
-    dropped: Counter[str] = Counter()
+    tally = Tally()
+    stages = Stages()
     longest = 0
     with (
         RawFile(folder / f"{shard.name}.ids", np.int32) as ids_file,
         RawFile(folder / f"{shard.name}.index", np.int64) as index_file,
     ):
-        for first_row, column in _read_batches(shard):
-            texts, rows = _texts(column, shard, first_row, rules, dropped)
-            ids, offsets = encoder.encode(texts)
-            lengths = np.diff(offsets)
-            longest = max(longest, int(lengths.max(initial=0)))
-            ids_file.append(ids)
-            index_file.append(np.stack([lengths, rows], axis=1))
+        for first_row, batch in stages.each("read", _read_batches(shard, rules)):
+            with stages.time("read"):
+                texts, rows = _texts(batch, shard, first_row, rules, tally)
+            with stages.time("load"):
+                encoder = open_encoder(spec)
+            with stages.time("encode"):
+                ids, offsets = encoder.encode(texts)
+            if not index_file.num_items:
+                with stages.time("check"):
+                    check_sample(spec, encoder, texts)
+            lengths = np.diff(offsets).reshape(-1, rules.texts_per_row)
+            if rules.pair is not None:
+                ids, lengths, rows = _fitting(ids, lengths, rows, shard, rules, tally)
+            totals = lengths.sum(axis=1)
+            longest = max(longest, int(totals.max(initial=0)))
+            with stages.time("write"):
+                ids_file.append_checked(ids)
+                index_file.append_checked(np.stack([totals, rows, lengths[:, 0]], axis=1))
             if on_batch is not None:
-                on_batch(len(column))
+                on_batch(len(batch))
         ids_file.publish()
         index_file.publish()
     return ShardRun(
         name=shard.name,
-        fingerprint=fingerprint,
-        num_documents=index_file.num_items // 2,
+        fingerprint=_key(shard, spec, rules),
+        num_documents=index_file.num_items // 3,
         num_tokens=ids_file.num_items,
         longest=longest,
-        dropped=dict(dropped),
+        dropped=dict(tally.dropped),
+        cleaned=dict(tally.cleaned),
+        ids_crc32=ids_file.crc32,
+        index_crc32=index_file.crc32,
+        seconds=stages.seconds(),
     )
 
 
-def _read_batches(shard: Shard) -> Iterator[tuple[int, pa.Array]]:
-    """Yield the text column in pieces of bounded bytes, each with its first row."""
+def _fitting(  # noqa: PLR0917 -- six things, each of its own type
+    ids: Ids, lengths: Rows, rows: Rows, shard: Shard, rules: TextRules, tally: Tally
+) -> tuple[Ids, Rows, Rows]:
+    """Leave out the pairs that no truncation makes fit, or raise for the first."""
+    assert rules.pair is not None
+    fits = rules.pair.fits(lengths)
+    if fits.all():
+        return ids, lengths, rows
+    if not rules.skip_invalid:
+        first = int(np.argmin(fits))
+        size = int(lengths[first, rules.pair.whole or 0])
+        raise TokenizationError(
+            f"Row {rows[first]} of split {shard.split!r}: the text that must stay whole has "
+            f"{size} tokens, which leaves no room for the other one.",
+            hint="Use truncation='longest_first', a larger max_length, a smaller stride, or "
+            "skip_invalid=True to drop such rows.",
+        )
+    tally.dropped["too_long"] += int((~fits).sum())
+    return ids[np.repeat(fits, lengths.sum(axis=1))], lengths[fits], rows[fits]
+
+
+def _read_batches(shard: Shard, rules: TextRules) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the text columns in pieces of bounded bytes, each with its first row."""
+    columns = [shard.column] if rules.pair is None else [shard.column, rules.pair.column]
     average = max(shard.num_bytes // max(shard.num_rows, 1), 1)
     batch_rows = max(1, min(_BATCH_ROWS, BATCH_BYTES // average))
     row = shard.first_row
-    with _open_parquet(Path(shard.path)) as file:
+    with open_parquet(Path(shard.path)) as file:
         batches = file.iter_batches(
-            batch_size=batch_rows, row_groups=list(range(*shard.row_groups)), columns=[shard.column]
+            batch_size=batch_rows, row_groups=list(range(*shard.row_groups)), columns=columns
         )
         for batch in _reading(batches, shard):
-            for piece in _pieces(_as_strings(batch.column(0))):
+            for piece in _pieces(as_strings(batch.select(columns))):
                 yield row, piece
                 row += len(piece)
 
@@ -311,7 +376,13 @@ def _reading(batches: Iterator[pa.RecordBatch], shard: Shard) -> Iterator[pa.Rec
         ) from error
 
 
-def _as_strings(column: pa.Array) -> pa.Array:
+def as_strings(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Give columns whose texts are encoded in another way the type of plain strings."""
+    columns = [_decoded(column) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=["text", "pair"][: len(columns)])
+
+
+def _decoded(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_string_view(column.type):
@@ -319,58 +390,49 @@ def _as_strings(column: pa.Array) -> pa.Array:
     return column
 
 
-def _pieces(column: pa.Array) -> Iterator[pa.Array]:
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Cut a batch whose rows turned out longer than the average."""
-    if column.nbytes <= 2 * BATCH_BYTES or pa.types.is_null(column.type):
-        yield column
+    if batch.nbytes <= 2 * BATCH_BYTES:
+        yield batch
+        return
+    column = batch.column(0)
+    if batch.num_columns > 1 or pa.types.is_nested(column.type):
+        yield from _halves(batch)
         return
     sizes = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
     # a piece ends where its sum of bytes passes a multiple of the bound
     numbers = (np.cumsum(sizes, dtype=np.int64) - 1) // BATCH_BYTES
-    bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(column)]
+    bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(batch)]
     for start, stop in pairwise(bounds):
         if stop > start:
-            yield column.slice(start, stop - start)
+            yield batch.slice(start, stop - start)
+
+
+def _halves(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    if len(batch) <= 1 or batch.nbytes <= 2 * BATCH_BYTES:
+        yield batch
+        return
+    middle = len(batch) // 2
+    yield from _halves(batch.slice(0, middle))
+    yield from _halves(batch.slice(middle))
 
 
 def _texts(
-    column: pa.Array, shard: Shard, first_row: int, rules: TextRules, dropped: Counter[str]
-) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
+    batch: pa.RecordBatch, shard: Shard, first_row: int, rules: TextRules, tally: Tally
+) -> tuple[list[str], Rows]:
     """Return the texts to tokenize and their rows; count what is dropped."""
-    rows = np.arange(first_row, first_row + len(column), dtype=np.int64)
-    if not column.null_count and not rules.min_chars:
-        try:
-            return column.to_pylist(), rows
-        except UnicodeDecodeError:
-            pass
-    texts: list[str] = []
-    kept: list[int] = []
-    for position, scalar in enumerate(column):
-        text, reason = _text_of(scalar, rules.min_chars)
-        if reason in ("null", "not_text") and not rules.skip_invalid:
-            raise _not_text(shard, first_row + position, reason)
-        if reason is None:
-            assert text is not None
-            texts.append(text)
-            kept.append(position)
-        else:
-            dropped[reason] += 1
-    return texts, rows[np.array(kept, dtype=np.int64)]
-
-
-def _text_of(scalar: pa.Scalar, min_chars: int) -> tuple[str | None, str | None]:
+    column = batch.column(0)
+    if rules.is_plain and not column.null_count and not pa.types.is_nested(column.type):
+        # the common case needs no look at every text
+        with suppress(UnicodeDecodeError):
+            texts: list[str] = column.to_pylist()
+            return texts, np.arange(first_row, first_row + len(batch), dtype=np.int64)
     try:
-        text = scalar.as_py()
-    except UnicodeDecodeError:
-        return None, "not_text"
-    if text is None:
-        return None, "null"
-    return (text, None) if len(text) >= min_chars else (None, "too_short")
-
-
-def _not_text(shard: Shard, row: int, reason: str) -> TokenizationError:
-    what = "is null" if reason == "null" else "is not valid UTF-8 (a lone surrogate, for example)"
-    return TokenizationError(
-        f"Row {row} of split {shard.split!r}: column {shard.column!r} {what}.",
-        hint="Use skip_invalid=True to drop such rows, or choose another text_column.",
-    )
+        texts, positions = read_texts(batch, rules, tally)
+    except NotText as fault:
+        raise TokenizationError(
+            f"Row {first_row + fault.position} of split {shard.split!r}: "
+            f"column {fault.column or shard.column!r} {fault.detail}.",
+            hint="Use skip_invalid=True to drop such rows, or choose another text_column.",
+        ) from fault
+    return texts, first_row + positions

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..records import Accounting, HistogramBucket, SplitStatistics, TokenFile
+from ..records import Accounting, HistogramBucket, RenderingSource, SplitStatistics, TokenFile
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenizationResult:
-    """What a tokenization gave; its names and units are those of `TokenizationRecord`."""
+    """What a tokenization gave; its names and units are those of `TokenizationRecord`.
+
+    Attributes
+    ----------
+    stage_seconds : dict
+        Seconds by stage. Those of the workers ("read", "load", "encode", "check", "write") are
+        sums over threads; "pack" and "wait" (for them) run beside, "save" follows.
+    """
 
     num_samples: int
     num_sequences: int
@@ -34,12 +41,14 @@ class TokenizationResult:
     special_tokens: dict[str, int]
     accounting: Accounting
     text_column_used: str
+    rendered_by: RenderingSource | None
     engine: str
     device: str
     size_bytes: int
     elapsed_s: float
     tokens_per_s: float
     files: tuple[TokenFile, ...]
+    stage_seconds: dict[str, float]
 
 
 def summarize(
@@ -48,9 +57,11 @@ def summarize(
     tokenizer: Tokenizer,
     *,
     text_column: str,
+    rendered_by: RenderingSource | None,
     engine: str,
     device: str,
     elapsed_s: float,
+    stage_seconds: dict[str, float],
 ) -> TokenizationResult:
     """Add the splits up."""
     from .. import packing
@@ -76,12 +87,14 @@ def summarize(
         special_tokens=_special_tokens(counts, tokenizer),
         accounting=accounting,
         text_column_used=text_column,
+        rendered_by=rendered_by,
         engine=engine,
         device=device,
         size_bytes=sum(file.size_bytes for file in files),
         elapsed_s=elapsed_s,
         tokens_per_s=accounting.tokens_kept / elapsed_s if elapsed_s else 0.0,
         files=files,
+        stage_seconds=stage_seconds,
     )
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ..encoders import EncoderSpec, open_encoder
+from ..encoders import EncoderSpec
 from ..progress import Progress
-from .shards import Shard, ShardRun, TextRules, tokenize_shard
+from .shards import Shard, ShardRun, tokenize_shard
+from .texts import TextRules
 
 _MAX_THREADS: Final = 16
 _CHECK_EVERY_S: Final = 0.1
 
 
-def tokenize_shards(
+@contextmanager
+def shard_runs(
     shards: Sequence[Shard],
     spec: EncoderSpec,
     rules: TextRules,
@@ -25,31 +29,61 @@ def tokenize_shards(
     *,
     executor: Executor | None,
     progress: Progress,
-) -> list[ShardRun]:
-    """Tokenize all shards; the runs come back in the order of the shards.
+) -> Iterator[Iterator[ShardRun]]:
+    """Tokenize all shards; their runs come in the order of the shards, each when it is finished.
 
     *Cancellation:* threads stop within a batch, other executors between shards. Whatever ends
-    this function, no worker is running any more. Of several faults the first in order is raised.
+    the ``with`` block, no worker is running any more. Of several faults the first in order is
+    raised.
     """
-    open_encoder(spec)
     with _pool(executor) as (pool, shares_memory):
         # a Progress has locks, so it cannot travel to another process
         on_batch: Callable[[int], None] | None = progress.advance if shares_memory else None
         futures: list[Future[ShardRun]] = []
+        failed = threading.Event()
         try:
             for shard in shards:
                 progress.check()
-                futures.append(
-                    pool.submit(tokenize_shard, shard, spec, rules, str(work_dir), on_batch)
-                )
-            _wait_for_all(futures, shards, progress, counts=not shares_memory)
+                future = pool.submit(tokenize_shard, shard, spec, rules, str(work_dir), on_batch)
+                future.add_done_callback(partial(_note_failure, failed))
+                futures.append(future)
+            yield _in_order(futures, shards, progress, failed, counts=not shares_memory)
         except BaseException:
             for future in futures:
                 future.cancel()
             wait(futures)
             _raise_first(futures)
             raise
-        return [future.result() for future in futures]
+
+
+def _note_failure(failed: threading.Event, future: Future[ShardRun]) -> None:
+    if future.cancelled() or future.exception() is not None:
+        failed.set()
+
+
+def _in_order(
+    futures: Sequence[Future[ShardRun]],
+    shards: Sequence[Shard],
+    progress: Progress,
+    failed: threading.Event,
+    *,
+    counts: bool,
+) -> Iterator[ShardRun]:
+    for future, shard in zip(futures, shards, strict=True):
+        while not future.done():
+            wait([future], timeout=_CHECK_EVERY_S)
+            progress.check()
+            if failed.is_set():
+                # the first in order may still be running: `shard_runs` waits, and raises it
+                raise _WorkerFailedError
+        run = future.result()
+        if counts:
+            progress.advance(shard.num_rows)
+        yield run
+
+
+class _WorkerFailedError(Exception):
+    """Some shard failed; never leaves this module."""
 
 
 def _raise_first(futures: Sequence[Future[ShardRun]]) -> None:
@@ -67,21 +101,3 @@ def _pool(executor: Executor | None) -> Iterator[tuple[Executor, bool]]:
     num_threads = min(max(os.cpu_count() or 2, 2), _MAX_THREADS)
     with ThreadPoolExecutor(num_threads, thread_name_prefix="tokenize") as pool:
         yield pool, True
-
-
-def _wait_for_all(
-    futures: Sequence[Future[ShardRun]],
-    shards: Sequence[Shard],
-    progress: Progress,
-    *,
-    counts: bool,
-) -> None:
-    rows = {future: shard.num_rows for future, shard in zip(futures, shards, strict=True)}
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, timeout=_CHECK_EVERY_S, return_when=FIRST_EXCEPTION)
-        progress.check()
-        for future in done:
-            future.result()
-            if counts:
-                progress.advance(rows[future])
