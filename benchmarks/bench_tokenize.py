@@ -63,8 +63,8 @@ def _compare(
     folder: Path, mb: int, rounds: int, tokenizer: Path | None, *, only_ours: bool
 ) -> None:
     print(machine())
-    parquet, num_bytes = _make_corpus(folder, mb * 1_000_000)
-    tokenizer = tokenizer.absolute() if tokenizer else _train(folder)
+    parquet, num_bytes = make_corpus(folder, mb * 1_000_000)
+    tokenizer = tokenizer.absolute() if tokenizer else train(folder)
     dataset_id = _import(folder / "data", parquet)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in NAMES}
     first = _child("ours", folder / "data", dataset_id, tokenizer)
@@ -140,7 +140,7 @@ def _report(runs: dict[str, list[dict[str, Any]]], num_bytes: int) -> None:
     print(f"share of the ceiling: {statistics.median(shares):.1f} % (pairs: {listed})")
 
 
-def _make_corpus(folder: Path, num_bytes: int) -> tuple[Path, int]:
+def make_corpus(folder: Path, num_bytes: int) -> tuple[Path, int]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -159,7 +159,7 @@ def _make_corpus(folder: Path, num_bytes: int) -> tuple[Path, int]:
     return path, total
 
 
-def _train(folder: Path) -> Path:
+def train(folder: Path) -> Path:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -226,13 +226,13 @@ def run_ours(data_dir: Path, dataset_id: Path, tokenizer: Path) -> dict[str, Any
 
 
 def _follow(job: Job) -> dict[str, float]:
-    """Wait for a job; return the seconds of each phase, to 10 ms."""
+    """Wait for a job; return the seconds of each phase, to 50 ms."""
     parts: dict[str, float] = {}
     before = time.perf_counter()
     while not job.has_ended:
         phase = job.snapshot().phase or "starting"
         with suppress(TimeoutError):
-            job.wait(0.01)
+            job.wait(0.05)
         now = time.perf_counter()
         parts[phase] = parts.get(phase, 0) + now - before
         before = now

@@ -131,7 +131,8 @@ class _Output:
         if kind == "input_ids":
             likely = self._likely()
             offset = data_offset({k: (_DTYPES[k], likely[k]) for k in _DTYPES if k in likely})
-            return RawFile(self._place.ids_path, _DTYPES[kind], first_byte=offset)
+            path = self._place.ids_path
+            return RawFile(path, _DTYPES[kind], first_byte=offset, is_kept=True)
         return RawFile(self._place.work_dir / f"{self._place.name}.{kind}", _DTYPES[kind])
 
     def count(self, ids: Tensor) -> None:

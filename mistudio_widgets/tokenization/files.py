@@ -21,6 +21,7 @@ from ..errors import InsufficientDiskSpaceError, shown_path
 TEMPORARY_SUFFIX = ".tmp"
 
 _PIECE_BYTES = 2**20
+_SYNC_BYTES = 32 * 2**20
 
 
 @contextlib.contextmanager
@@ -76,14 +77,21 @@ class RawFile:
     ----------
     first_byte : int
         Where the array begins; what is before it stays a hole.
+    is_kept : bool
+        Whether the file is to outlive the run: then it goes to the disk while it grows, so that
+        the end need not wait for all of it.
     """
 
-    def __init__(self, path: Path, dtype: npt.DTypeLike, *, first_byte: int = 0) -> None:
+    def __init__(
+        self, path: Path, dtype: npt.DTypeLike, *, first_byte: int = 0, is_kept: bool = False
+    ) -> None:
         self.path = path
         self.dtype = np.dtype(dtype)
         self.first_byte = first_byte
         self.num_items = 0
         self.crc32 = 0
+        self._is_kept = is_kept
+        self._unsynced_bytes = 0
         self._temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
         self._file = self._temporary.open("wb", buffering=0)
         if first_byte:
@@ -108,6 +116,10 @@ class RawFile:
         content = np.ascontiguousarray(values, dtype=self.dtype)
         write_all(self._file, content.data)
         self.num_items += content.size
+        self._unsynced_bytes += content.nbytes
+        if self._is_kept and self._unsynced_bytes >= _SYNC_BYTES:
+            sync(self._file)
+            self._unsynced_bytes = 0
 
     def append_checked(self, values: npt.NDArray[Any]) -> None:
         """Write more items, and take them into ``crc32``."""
