@@ -10,6 +10,7 @@ rendering   which chat template renders conversations
 preview     `preview_text`, `preview_row`: one sample, token by token
 pairs       pairs of texts to sequences
 assembly    documents to sequences: calls `packing` chunk by chunk
+archive     the ``.pt`` file, in which the ids stand already when `torch.save` comes
 saving      raw files to ``{split}.pt`` and ``lengths_{split}.npy``
 workers     shards in parallel, and the end of all of them
 summary     `TokenizationResult`: what came out, in numbers
