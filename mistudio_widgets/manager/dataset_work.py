@@ -251,6 +251,7 @@ class DownloadWork(_DatasetWork):
             hf_token=self._hf_token,
             free_bytes=space.free_bytes,
             reserve_bytes=space.reserve_bytes,
+            progress=job.progress,
         )
         job.progress.check()
         storage.check_space(max(found.plan.disk_bytes - self._bytes_there(job), 0))
