@@ -6,6 +6,8 @@ import html
 import re
 from typing import Final
 
+CARD: Final = "README.md"
+CARD_YAML: Final = ".huggingface.yaml"
 MAX_DESCRIPTION_BYTES: Final = 20_000
 # far more than is kept; bounds the time of the expressions below
 _MAX_SOURCE: Final = 64_000

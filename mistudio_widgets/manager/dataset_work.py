@@ -223,13 +223,13 @@ class DownloadWork(_DatasetWork):
             "downloaded_bytes": found.plan.download_bytes,
         }
         files = {split: [file.path for file in group] for split, group in fetched.items()}
-        if all(file.format == "parquet" for file in found.files):
+        if found.reading is None and all(file.format == "parquet" for file in found.files):
             hashes = {file.path: file.sha256 for group in fetched.values() for file in group}
             raw = storage.fetch_dir(job.dataset_id) / "files"
             described = importer.describe_parquet(files, None)
             return self._publish(job, raw, described, {"download": download}, hashes)
         raw = self._stage(job) / "raw"
-        result = self._convert(job, files, raw)
+        result = self._convert(job, found, files, raw)
         if self._parts.keep_originals:
             self._keep_originals(job)
         return self._publish(job, raw, result, {"download": {**download, **_skipped(result)}})
@@ -290,8 +290,16 @@ class DownloadWork(_DatasetWork):
                 )
 
     def _convert(
-        self, job: Job, files: Mapping[str, Sequence[Path]], raw: Path
+        self, job: Job, found: HubPlan, files: Mapping[str, Sequence[Path]], raw: Path
     ) -> importer.ImportResult:
+        if (how := found.reading) is not None:
+            return importer.import_loaded(
+                files,
+                importer.Loader(how.loader, how.options, how.features, how.told_features),
+                raw,
+                progress=job.progress,
+                check_space=self._parts.storage.check_space,
+            )
         paths = {split: tuple(map(str, group)) for split, group in files.items()}
         return importer.import_files(
             ImportRequest(paths=paths),
