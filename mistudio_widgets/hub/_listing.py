@@ -33,6 +33,7 @@ class Listing:
 
     def __init__(self, paths: Iterable[str], check: Callable[[], None]) -> None:
         self.paths = sorted(paths)
+        self._parts = [path.split("/") for path in self.paths]
         self.check = check
 
     def has(self, path: str) -> bool:
@@ -56,14 +57,14 @@ class Listing:
             raise ValueError("Invalid pattern: '**' can only be an entire path component")
         tests = [None if part == "**" else _test(part) for part in parts[len(fixed) :]]
         prefix = "".join(f"{part}/" for part in fixed)
-        start = bisect_left(self.paths, prefix)
-        for number, path in enumerate(itertools.islice(self.paths, start, None)):
-            if number % _CHECK_EVERY == 0:
+        is_match = _matcher(tests)
+        for at in range(bisect_left(self.paths, prefix), len(self.paths)):
+            if at % _CHECK_EVERY == 0:
                 self.check()
-            if not path.startswith(prefix):
+            if not self.paths[at].startswith(prefix):
                 return
-            if _is_match(path[len(prefix) :].split("/"), tests):
-                yield path
+            if is_match(self._parts[at][len(fixed) :]):
+                yield self.paths[at]
 
 
 _MAGIC: Final = re.compile(r"[*?\[]")
@@ -74,6 +75,18 @@ _Test = Callable[[str], object] | None
 def _test(part: str) -> Callable[[str], object]:
     # of the standard library: its stars do not backtrack
     return re.compile(fnmatch.translate(part)).match
+
+
+def _matcher(tests: list[_Test]) -> Callable[[list[str]], object]:
+    # the patterns that the library tries, by the dozen, on every repository
+    match tests:
+        case [None, last] if last is not None:
+            of_name = last
+            return lambda parts: of_name(parts[-1])
+        case [None, folder, None] if folder is not None:
+            of_folder = folder
+            return lambda parts: any(map(of_folder, parts[:-1]))
+    return lambda parts: _is_match(parts, tests)
 
 
 def _is_match(parts: list[str], tests: list[_Test]) -> bool:

@@ -203,7 +203,10 @@ class _Reader:
             for name in ("files_iterables", "files"):
                 if name in arguments:
                     pairs = zip(paths, arguments[name], strict=True)
-                    arguments[name] = [self._noted(path, inner) for path, inner in pairs]
+                    arguments[name] = [
+                        inner if isinstance(inner, str) else self._noted(path, inner)
+                        for path, inner in pairs
+                    ]
             for _key, table in builder._generate_tables(**arguments):  # noqa: SLF001
                 cast = table if given is None else table_cast(table, given.arrow_schema)
                 yield split, cast
