@@ -15,9 +15,17 @@ from mistudio_widgets.progress import Progress
 from mistudio_widgets.records import DownloadRequest
 
 
-def plan(client: Hub, repo_id: str, *, hf_token=False, free_bytes=10**12, **asked) -> HubPlan:
+def plan(
+    client: Hub, repo_id: str, *, hf_token=False, free_bytes=10**12, progress=None, **asked
+) -> HubPlan:
     request = DownloadRequest(repo_id=repo_id, **asked)
-    return client.plan(request, hf_token=hf_token, free_bytes=free_bytes, reserve_bytes=2**31)
+    return client.plan(
+        request,
+        hf_token=hf_token,
+        free_bytes=free_bytes,
+        reserve_bytes=2**31,
+        progress=progress,
+    )
 
 
 class Impatient(Progress):

@@ -56,7 +56,7 @@ class Fault:
 
     Before the answer:
 
-    status, headers : this answer instead; ``origin`` tells whose
+    status, headers, body : this answer instead; ``origin`` tells whose
     gate : no answer until it is set
 
     In the body of a file, behind a redirect:
@@ -78,6 +78,7 @@ class Fault:
     skip: int = 0
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b"fault"
     origin: Literal["hub", "cdn"] | None = None
     gate: threading.Event | None = None
     corrupt: bool = False
@@ -255,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
             if self.fault and self.fault.status:
-                return self._send(self.fault.status, self.fault.headers, b"fault")
+                return self._send(self.fault.status, self.fault.headers, self.fault.body)
             parts = [unquote(part) for part in address.path.strip("/").split("/")]
             (self._cdn if self.origin == "cdn" else self._hub)(parts, token, body)
         except _RefusalError as refusal:

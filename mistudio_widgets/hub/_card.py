@@ -6,6 +6,8 @@ import html
 import re
 from typing import Final
 
+CARD: Final = "README.md"
+CARD_YAML: Final = ".huggingface.yaml"
 MAX_DESCRIPTION_BYTES: Final = 20_000
 # far more than is kept; bounds the time of the expressions below
 _MAX_SOURCE: Final = 64_000
@@ -24,13 +26,15 @@ _IMAGE: Final = re.compile(r"!\[[^\[\]]*\](?:\([^()]*\)|\[[^\[\]]*\])")
 _LINK: Final = re.compile(r"\[([^\[\]]*)\](?:\([^()]*\)|\[[^\[\]]*\])")
 _LINK_TARGET: Final = re.compile(r"(?m)^[ ]{0,3}\[[^\[\]]+\]:[ \t]*\S+.*$")
 _AUTO_LINK: Final = re.compile(r"<(https?://[^<>\s]+)>")
-_LINE_MARKS: Final = re.compile(
-    r"(?m)^[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|```.*$|~~~.*$|(?:[-*_][ \t]*){3,}$|=+$"
-    r"|\|?[ :|-]*-{3}[ :|-]*\n)"
+_HEADING: Final = re.compile(r"#{1,6}[ \t]+|>[ \t]?")
+# each part stops where it cannot go on, so no run of marks is gone through twice
+_EMPHASIS: Final = re.compile(
+    r"(?<!\*)(\*{1,3}+)(?=\S)([^*\n]*+)(?<=\S)\1"
+    r"|(?<!`)(`{1,9}+)(?=\S)([^`\n]*+)(?<=\S)\3"
+    r"|(?<!~)(~~)(?=[^\s~])([^~\n]*+)(?<=\S)~~"
+    r"|(?<!_)(__)(?=[^\s_])([^_\n]*+)(?<=\S)__"
 )
-_EMPHASIS: Final = re.compile(r"(\*\*\*|\*\*|__|\*|`+|~~)(?=\S)([^*`~\n]*?\S)\1")
-_ITALIC: Final = re.compile(r"(?<!\w)_(?=\S)([^_\n]+)_(?!\w)")
-_PIPE: Final = re.compile(r"[ \t]*\|[ \t]*")
+_ITALIC: Final = re.compile(r"(?<!\w)_(?=\S)([^_\n]++)_(?!\w)")
 _BLANKS: Final = re.compile(r"\n\s*\n+")
 
 
@@ -50,9 +54,10 @@ def plain_text(card: str) -> str | None:
     text = _AUTO_LINK.sub(r"\1", _without_hidden(body))
     text = _TAG.sub("", _BREAK.sub("\n", text))
     text = _LINK_TARGET.sub("", _LINK.sub(r"\1", _IMAGE.sub("", text)))
-    text = _LINE_MARKS.sub("", text)
-    text = _ITALIC.sub(r"\1", _EMPHASIS.sub(r"\2", _EMPHASIS.sub(r"\2", text)))
-    text = html.unescape(_table_rows(text))
+    lines = (_without_marks(line) for line in text.split("\n"))
+    text = "\n".join(line for line in lines if line is not None)
+    text = _ITALIC.sub(r"\1", _EMPHASIS.sub(_inner, _EMPHASIS.sub(_inner, text)))
+    text = html.unescape(text)
     return _cut(_tidy(text)) or None
 
 
@@ -64,12 +69,24 @@ def _without_hidden(text: str) -> str:
     return text
 
 
-def _table_rows(text: str) -> str:
-    lines = text.split("\n")
-    return "\n".join(
-        _PIPE.sub("  ", line.strip().strip("|").strip()) if line.lstrip().startswith("|") else line
-        for line in lines
-    )
+def _without_marks(line: str) -> str | None:
+    """Return a line without what makes it a heading, a rule or a row of a table."""
+    bare = line.strip()
+    marks = set(bare) - set(" \t")
+    is_rule = len(marks) == 1 and marks <= set("-*_=") and (len(bare) >= 3 or marks == {"="})
+    if is_rule or bare.startswith(("```", "~~~")):
+        return ""
+    if marks <= set("|:-") and "---" in bare:
+        # below the head of a table
+        return None
+    if bare.startswith("|"):
+        return "  ".join(cell.strip() for cell in bare.strip("|").split("|"))
+    heading = _HEADING.match(bare)
+    return bare[heading.end() :] if heading else line
+
+
+def _inner(found: re.Match[str]) -> str:
+    return next(filter(None, found.group(2, 4, 6, 8)), "")
 
 
 def _tidy(text: str) -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,23 +12,32 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from ..errors import HubError
+from ._answers import MAX_ANSWER_BYTES, TreeFile, next_page, read_facts, read_tree
 from ._faults import (
     Repo,
     answer_error,
     disabled,
     no_login,
+    not_a_hub,
     offline_mode,
     retry_after_s,
     storage_refused,
+    too_slow,
     unreachable,
 )
 from ._names import HfToken, check_token
-from ._sockets import Sockets, note_idle
+from ._patience import Patience, TooSlowError
+from ._sockets import Sockets
 
 T = TypeVar("T")
 
 _WAITS_S: Final = (0.2, 1.0)
 _MAX_CARD_BYTES: Final = 5_000_000
+# of a thousand entries each
+_MAX_PAGES: Final = 500
+# in the time that no answer may take: a card's whole body, and all requests of a plan together
+_CARD_TIMES: Final = 3
+_ALL_TIMES: Final = 15
 # a connection attempt cannot be interrupted, and a cancel must be done within 2 s
 _CONNECT_S: Final = 1.5
 _MAX_RETRY_AFTER_S: Final = 60
@@ -67,16 +73,6 @@ class RangeRefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class TreeFile:
-    """One file of a repository: LFS files have a sha256, all others a git sha1."""
-
-    path: str
-    size_bytes: int
-    sha256: str | None
-    git_sha1: str | None
-
-
-@dataclass(frozen=True)
 class Body:
     """The bytes of a file, as they arrive.
 
@@ -98,6 +94,12 @@ class Body:
     chunks: Iterator[bytes]
 
 
+@dataclass(frozen=True)
+class _Answer:
+    content: bytes
+    next_url: str | None
+
+
 class RepoClient:
     """Reads one repository with one token.
 
@@ -110,20 +112,28 @@ class RepoClient:
         all of a host's addresses together, which the HTTP library bounds one by one.
     """
 
-    def __init__(self, repo: Repo, hf_token: HfToken, *, timeout_s: float = 8.0) -> None:
+    def __init__(
+        self,
+        repo: Repo,
+        hf_token: HfToken,
+        *,
+        timeout_s: float = 8.0,
+        patience: Patience | None = None,
+    ) -> None:
         self.repo = repo
+        self.patience = patience or Patience(_ALL_TIMES * timeout_s)
         self._hf_token = check_token(hf_token, repo.repo_id)
         self._timeout_s = timeout_s
 
     def at(self, repo: Repo) -> RepoClient:
         """Return a client for another revision, with the same token."""
-        return RepoClient(repo, self._hf_token, timeout_s=self._timeout_s)
+        return RepoClient(repo, self._hf_token, timeout_s=self._timeout_s, patience=self.patience)
 
     def info(self) -> dict[str, Any]:
         """Return the facts about the repository at its revision: sha, gated, disabled, private."""
         at = f"/revision/{quote(self.repo.revision, safe='')}" if self.repo.revision else ""
         expand = "expand=sha&expand=gated&expand=private&expand=disabled"
-        facts = self._json(f"{self._api()}{at}?{expand}")
+        facts = read_facts(self._get(f"{self._api()}{at}?{expand}").content, self.repo)
         if facts.get("disabled"):
             raise disabled(self.repo)
         return facts
@@ -134,31 +144,33 @@ class RepoClient:
 
     def tree(self, commit: str) -> list[TreeFile]:
         """Return every file at ``commit``."""
-        from huggingface_hub.utils import fix_hf_endpoint_in_url  # type: ignore[attr-defined]
-
         url: str | None = f"{self._api()}/tree/{quote(commit, safe='')}?recursive=true"
         files: list[TreeFile] = []
+        seen: set[str] = set()
         while url is not None:
+            if url in seen or len(seen) >= _MAX_PAGES:
+                raise not_a_hub(self.repo)
+            seen.add(url)
             answer = self._get(url)
-            files += [_tree_file(entry) for entry in answer.json() if entry["type"] == "file"]
-            url = answer.links.get("next", {}).get("url")
-            if url is not None:
-                # a mirror passes on links to the original
-                url = fix_hf_endpoint_in_url(url, self.repo.endpoint)
+            files += read_tree(answer.content, self.repo)
+            url = next_page(url, answer.next_url, self.repo)
         return files
 
     def text(self, commit: str, path: str) -> str:
         """Return a small text file; what is above 5 MB is cut, what is not UTF-8 replaced."""
-        content = self._patiently(lambda: self._start_of(commit, path))
+        content = self._patiently(
+            lambda sockets: self._start_of(commit, path, sockets),
+            within_s=_CARD_TIMES * self._timeout_s,
+        )
         return content.decode("utf-8", errors="replace")
 
     def gave_up(self, error: LinkBrokenError) -> Exception:
         """Return what to raise when the last try failed too."""
         return error.given_up or unreachable(self.repo)
 
-    def _start_of(self, commit: str, path: str) -> bytes:
+    def _start_of(self, commit: str, path: str, sockets: Sockets) -> bytes:
         content = bytearray()
-        with self.stream(commit, path) as body:
+        with self.stream(commit, path, sockets=sockets) as body:
             for chunk in body.chunks:
                 content += chunk
                 if len(content) >= _MAX_CARD_BYTES:
@@ -200,50 +212,56 @@ class RepoClient:
             self._check_body(answer)
             yield _body(answer)
 
-    def _json(self, url: str) -> dict[str, Any]:
-        answer = self._get(url)
-        try:
-            facts = answer.json()
-        except ValueError:
-            facts = None
-        if isinstance(facts, dict) and isinstance(facts.get("sha"), str):
-            return facts
-        raise HubError(
-            f"{self.repo.host} does not answer like a HuggingFace Hub when asked for"
-            f" {self.repo.repo_id}.",
-            hint="Check hub_endpoint, or whether a login page of the network is in between.",
+    def _get(self, url: str) -> _Answer:
+        return self._patiently(
+            lambda sockets: self._get_once(url, sockets), within_s=self._timeout_s
         )
 
-    def _get(self, url: str) -> Any:
-        try:
-            return self._patiently(lambda: within(self._timeout_s, lambda: self._get_once(url)))
-        except TimeoutError as error:
-            raise unreachable(self.repo) from error
-
-    def _get_once(self, url: str) -> Any:
+    def _get_once(self, url: str, sockets: Sockets) -> _Answer:
         http, session = _http()
         try:
-            with self._mapped(http):
-                # longer than our own deadline, so that no answer is not taken for a broken link
-                answer = session.get(url, headers=self._headers(), timeout=2 * self._timeout_s)
+            with (
+                self._mapped(http),
+                session.stream(
+                    "GET",
+                    url,
+                    headers=self._headers(),
+                    # longer than our own deadline: no answer is not taken for a broken link
+                    timeout=2 * self._timeout_s,
+                    extensions={"trace": sockets.trace},
+                ) as answer,
+                sockets.reading(answer),
+            ):
+                self._check(answer)
+                link = answer.links.get("next", {}).get("url")
+                return _Answer(self._whole(answer), link)
         except LinkBrokenError as error:
             if error.is_connected:
                 raise
             raise unreachable(self.repo) from error
-        note_idle(answer)
-        self._check(answer)
-        return answer
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        for wait_s in _WAITS_S:
-            try:
-                return call()
-            except LinkBrokenError:
-                time.sleep(wait_s)
+    def _whole(self, answer: Any) -> bytes:
+        content = bytearray()
+        for chunk in answer.iter_bytes():
+            content += chunk
+            if len(content) > MAX_ANSWER_BYTES:
+                raise not_a_hub(self.repo)
+        return bytes(content)
+
+    def _patiently(self, call: Callable[[Sockets], T], *, within_s: float) -> T:
         try:
-            return call()
+            for wait_s in _WAITS_S:
+                try:
+                    return self.patience.have(call, within_s=within_s)
+                except LinkBrokenError:
+                    self.patience.wait(wait_s)
+            return self.patience.have(call, within_s=within_s)
         except LinkBrokenError as error:
             raise self.gave_up(error) from error
+        except TimeoutError as error:
+            raise unreachable(self.repo) from error
+        except TooSlowError as error:
+            raise too_slow(self.repo) from error
 
     @contextmanager
     def _mapped(self, http: ModuleType) -> Iterator[None]:
@@ -299,20 +317,6 @@ class RepoClient:
         return f"{self.repo.endpoint}/api/{self.repo.kind}s/{self.repo.repo_id}"
 
 
-def within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what ``call`` returns, or raise `TimeoutError`; the call then ends on its own."""
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(call())
-        except BaseException as error:  # noqa: BLE001 -- handed to the caller, whatever it is
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, name="hub-request", daemon=True).start()
-    return outcome.result(seconds)
-
-
 def _http() -> tuple[ModuleType, Any]:
     # huggingface_hub 2 speaks through httpx2, 1.x through httpx; users may set their own client
     from huggingface_hub import get_session
@@ -347,13 +351,3 @@ def _body(answer: Any) -> Body:
 def _is_elsewhere(answer: Any) -> bool:
     """Whether the hub sent us on to another server."""
     return bool(answer.history) and answer.url.netloc != answer.history[0].url.netloc
-
-
-def _tree_file(entry: dict[str, Any]) -> TreeFile:
-    lfs = entry.get("lfs")
-    return TreeFile(
-        path=entry["path"],
-        size_bytes=lfs["size"] if lfs else entry["size"],
-        sha256=lfs["oid"] if lfs else None,
-        git_sha1=None if lfs else entry["oid"],
-    )

@@ -201,6 +201,22 @@ def unreachable(repo: Repo) -> HubUnavailableError:
     )
 
 
+def too_slow(repo: Repo) -> HubUnavailableError:
+    """Return the error for a hub that answers, but never comes to an end."""
+    return HubUnavailableError(
+        f"{repo.host} answers too slowly to find out what {repo.repo_id} holds.",
+        hint=f"Try again in a few minutes, or {_without_hub(repo)}.",
+    )
+
+
+def not_a_hub(repo: Repo) -> HubError:
+    """Return the error for an answer that no hub gives."""
+    return HubError(
+        f"{repo.host} does not answer like a HuggingFace Hub when asked for {repo.repo_id}.",
+        hint="Check hub_endpoint, or whether a login page of the network is in between.",
+    )
+
+
 def offline_mode(repo: Repo) -> HubUnavailableError:
     """Return the error for a user who forbade requests."""
     return HubUnavailableError(

@@ -14,16 +14,19 @@ from ..errors import InvalidRequestError
 from ..progress import Progress
 from ..records import DownloadRequest
 from ._client import RepoClient
-from ._faults import Repo
+from ._faults import Repo, too_slow
 from ._fetch import fetch_files
 from ._limit import BandwidthLimit
 from ._local import FetchedFile, cache_of, cached_blob
 from ._names import HfToken, check_endpoint, check_repo_id
+from ._patience import Patience, TooSlowError
 from ._plan import HubPlan, RepoAtCommit, make_plan, read_repo
 from ._tokenizer import cached_tokenizer_files, fetch_tokenizer_files
 
 _DEFAULT_ENDPOINT: Final = "https://huggingface.co"
 _KEPT_S: Final = 600.0
+# in the time that no answer may take
+_PLAN_TIMES: Final = 15
 
 _PlanKey = tuple[str, str, str | None, str | None, tuple[str, ...] | None]
 
@@ -63,6 +66,7 @@ class Hub:
         hf_token: HfToken,
         free_bytes: int,
         reserve_bytes: int,
+        progress: Progress | None = None,
     ) -> HubPlan:
         """Find out what a download would fetch, without fetching data or running code.
 
@@ -75,13 +79,26 @@ class Hub:
             None: the user's own login; False: none; a string: that token.
         free_bytes, reserve_bytes : int
             The plan fits when the disk keeps the reserve.
+        progress : Progress or None
+            The job that waits for the plan. Without one too, a plan takes two minutes at most.
 
         Raises
         ------
         HubError
             One of its children; each says what would work.
+
+        *Cancellation:* in every wait, while the hub does not answer, and between files.
         """
-        client = self._client(request.repo_id, request.revision, hf_token)
+        patience = Patience(_PLAN_TIMES * self._timeout_s, progress)
+        client = self._client(request.repo_id, request.revision, hf_token, patience)
+        try:
+            return self._plan(client, request, free_bytes=free_bytes, reserve_bytes=reserve_bytes)
+        except TooSlowError as error:
+            raise too_slow(client.repo) from error
+
+    def _plan(
+        self, client: RepoClient, request: DownloadRequest, *, free_bytes: int, reserve_bytes: int
+    ) -> HubPlan:
         facts = client.info()
         if facts.get("gated"):
             client.check_access()
@@ -159,9 +176,15 @@ class Hub:
         """Return the folder with a tokenizer's files in the user's cache, asking no one."""
         return cached_tokenizer_files(check_repo_id(repo_id))
 
-    def _client(self, repo_id: str, revision: str | None, hf_token: HfToken) -> RepoClient:
+    def _client(
+        self,
+        repo_id: str,
+        revision: str | None,
+        hf_token: HfToken,
+        patience: Patience | None = None,
+    ) -> RepoClient:
         repo = Repo(self._endpoint(), "dataset", check_repo_id(repo_id), revision or None)
-        return RepoClient(repo, hf_token, timeout_s=self._timeout_s)
+        return RepoClient(repo, hf_token, timeout_s=self._timeout_s, patience=patience)
 
     def _repo_at(self, client: RepoClient, request: DownloadRequest, commit: str) -> RepoAtCommit:
         key = (request.repo_id, commit, request.revision, request.config, request.splits)

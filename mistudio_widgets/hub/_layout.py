@@ -1,29 +1,29 @@
 """Which files of a repository make which config and split.
 
 `datasets` knows the rules that users expect: the card's YAML, folder and file names. Here it
-applies them to a folder of empty files with the repository's names and its real card. So no data
-is fetched, no code of the repository runs, and no token or endpoint has to reach the library.
+applies them to the mere names. So no data is fetched, no code of the repository runs, and no token
+or endpoint has to reach the library.
 """
 
 from __future__ import annotations
 
 import re
-import tempfile
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from ..errors import ConfigNotFoundError, MiStudioError, UnsupportedRepoError
-from ._card import front_matter
-from ._names import check_file_name, redacted
+from ._listing import Listing, OpenedError, listed_as_files
+from ._names import check_file_names, redacted
+from ._reading import Reading, reading_of
 
-CARD: Final = "README.md"
-CARD_YAML: Final = ".huggingface.yaml"
 CONVERTED: Final = "refs/convert/parquet"
 _CONVERTED_FILE: Final = re.compile(r"([^/]+)/(partial-)?([^/]+)/\d+\.parquet")
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_TABLES: Final = (".csv", ".tsv", ".parquet", ".arrow", ".jsonl", ".ndjson")
+_MAX_SPLIT_NAME: Final = 100
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,23 @@ class Layout:
         Of ``config``: paths by split, in the order in which `datasets` reads them.
     num_samples : dict
         Rows by split, as far as the card tells them.
+    reading : Reading or None
+        How the card wants the files of ``config`` read; None: as their names say.
     """
 
     configs: Mapping[str, tuple[str, ...]]
     config: str
     files: Mapping[str, tuple[str, ...]]
-    num_samples: Mapping[str, int]
+    num_samples: Mapping[str, int] = field(default_factory=dict)
+    reading: Reading | None = None
 
 
 def read_layout(
-    repo_id: str, paths: Iterable[str], cards: Mapping[str, str], config: str | None
+    repo_id: str,
+    paths: Iterable[str],
+    cards: Mapping[str, str],
+    config: str | None,
+    check: Callable[[], None],
 ) -> Layout:
     """Find the configs, and the files of ``config`` (None: the default or only one).
 
@@ -55,13 +62,17 @@ def read_layout(
     ----------
     cards : dict
         Text of README.md and .huggingface.yaml, where the repository has them.
+    check : callable
+        Called between files; may raise.
     """
-    with tempfile.TemporaryDirectory(prefix="mistudio-layout-") as folder:
-        root = Path(folder).resolve() / "repository"
-        _lay_out(repo_id, root, paths, cards)
-        with _explained(repo_id, root):
-            _check_patterns(repo_id, cards)
-            return _inferred(repo_id, root, config)
+    from ._yaml import read_card
+
+    paths = list(paths)
+    check_file_names(paths, repo_id, check)
+    card = read_card(cards, repo_id, check)
+    _check_patterns(repo_id, card.get("configs"))
+    with listed_as_files(Listing(paths, check)) as root, _explained(repo_id, root, check):
+        return _inferred(repo_id, root, card, config)
 
 
 def read_converted_layout(repo_id: str, paths: Iterable[str], config: str | None) -> Layout:
@@ -82,7 +93,6 @@ def read_converted_layout(repo_id: str, paths: Iterable[str], config: str | None
         configs={name: tuple(splits) for name, splits in found.items()},
         config=chosen,
         files={split: tuple(files) for split, files in found[chosen].items()},
-        num_samples={},
     )
 
 
@@ -93,38 +103,43 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(all_names[:20]) + more
 
 
-def _lay_out(repo_id: str, root: Path, paths: Iterable[str], cards: Mapping[str, str]) -> None:
-    root.mkdir()
-    for path in paths:
-        check_file_name(path, repo_id)
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.touch()
-    for name in (CARD, CARD_YAML):
-        # a card without YAML would only make the library log a warning
-        text = cards.get(name, "")
-        if name == CARD_YAML or front_matter(text) is not None:
-            (root / name).write_text(text, encoding="utf-8")
-        else:
-            (root / name).unlink(missing_ok=True)
+def _inferred(repo_id: str, root: str, card: Mapping[str, Any], config: str | None) -> Layout:
+    """Do what `datasets` does with a local folder, up to the builder that it would run."""
+    from datasets.data_files import get_data_patterns, sanitize_patterns
+    from datasets.info import DatasetInfosDict
+    from datasets.utils.metadata import MetadataConfigs
 
-
-def _inferred(repo_id: str, root: Path, config: str | None) -> Layout:
-    from datasets.load import dataset_module_factory
-
-    with _no_bars():
-        module = dataset_module_factory(str(root))
-    found = module.builder_configs_parameters
-    by_name = {builder.name: builder for builder in found.builder_configs or ()}
-    chosen = _chosen(repo_id, config, list(by_name), found.default_config_name)
-    files = _resolved(root, by_name[chosen])
-    infos: Mapping[str, Any] = module.dataset_infos or {}
+    described = MetadataConfigs.from_dataset_card_data(card)
+    infos: Mapping[str, Any] = DatasetInfosDict.from_dataset_card_data(card)
+    default = described.get_default_config_name()
+    if default is None and len(infos) == 1:
+        default = next(iter(infos))
+    params: Mapping[str, Mapping[str, Any]] = described or {"default": {}}
+    patterns = {}
+    for name, told in params.items():
+        base = f"{root}/{told['data_dir']}" if told.get("data_dir") else root
+        given = told.get("data_files")
+        by_split = get_data_patterns(base) if given is None else sanitize_patterns(given)
+        patterns[str(name)] = base, by_split
+    chosen = _chosen(repo_id, config, list(patterns), default)
+    files = _resolved(root, *patterns[chosen])
+    if not any(files.values()):
+        raise _no_data(repo_id)
+    if not described:
+        files = _of_one_format(repo_id, root, files)
+    info = infos.get(chosen if described else default or chosen)
+    names = {name: tuple(map(str, by_split)) for name, (_, by_split) in patterns.items()}
     return Layout(
-        configs={name: _split_names(builder) for name, builder in by_name.items()},
+        configs={**names, chosen: tuple(files)},
         config=chosen,
         files=files,
-        num_samples=_told_samples(infos.get(chosen)),
+        num_samples=_told_samples(info),
+        reading=reading_of(repo_id, lambda: _loader(root, files), _params_of(params, chosen), info),
     )
+
+
+def _params_of(params: Mapping[str, Mapping[str, Any]], chosen: str) -> Mapping[str, Any]:
+    return next(told for name, told in params.items() if str(name) == chosen)
 
 
 def _chosen(repo_id: str, config: str | None, names: list[str], default: str | None) -> str:
@@ -145,26 +160,73 @@ def _chosen(repo_id: str, config: str | None, names: list[str], default: str | N
     return config
 
 
-def _resolved(root: Path, builder: Any) -> dict[str, tuple[str, ...]]:
-    from datasets.data_files import DataFilesPatternsDict
+def _resolved(
+    root: str, base: str, by_split: Mapping[str, Iterable[str]]
+) -> dict[str, tuple[str, ...]]:
+    from datasets.data_files import resolve_pattern
+    from datasets.packaged_modules import _EXTENSION_TO_MODULE
 
-    data_files = builder.data_files or {}
-    if isinstance(data_files, DataFilesPatternsDict):
-        base = root / builder.data_dir if builder.data_dir else root
-        with _no_bars():
-            data_files = data_files.resolve(str(base))
-    return {
-        str(split): tuple(dict.fromkeys(_inside(root, path) for path in found))
-        for split, found in data_files.items()
+    allowed = [*_EXTENSION_TO_MODULE, ".zip"]
+    files: dict[str, tuple[str, ...]] = {}
+    for split, patterns in by_split.items():
+        found: list[str] = []
+        for pattern in patterns:
+            try:
+                found += resolve_pattern(pattern, base, allowed_extensions=allowed)
+            except FileNotFoundError:
+                if not re.search(r"[*?\[]", pattern):
+                    raise
+        # what was found elsewhere is not the repository's
+        files[str(split)] = tuple(
+            dict.fromkeys(
+                path.removeprefix(f"{root}/") for path in found if path.startswith(f"{root}/")
+            )
+        )
+    return files
+
+
+def _loader(root: str, files: Mapping[str, Iterable[str]]) -> tuple[str, dict[str, Any]]:
+    """Return the module of `datasets` that reads the files, and its options."""
+    from datasets.load import infer_module_for_data_files
+
+    # with their addresses, because the library looks into archives
+    module, options = infer_module_for_data_files(
+        {split: [f"{root}/{path}" for path in paths] for split, paths in files.items()}
+    )
+    return module, options
+
+
+def _of_one_format(
+    repo_id: str, root: str, files: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """Keep the files of the commonest format, as `datasets` does where no card names any.
+
+    Files of notes and settings lie beside data everywhere. Another table may be data as well, and
+    would be missed.
+    """
+    from datasets.packaged_modules import _MODULE_TO_EXTENSIONS
+
+    module, _ = _loader(root, files)
+    known = set(_MODULE_TO_EXTENSIONS[module])
+    kept = {
+        split: tuple(path for path in paths if known & set(_suffixes(path)))
+        for split, paths in files.items()
     }
+    for split, paths in files.items():
+        for path in set(paths) - set(kept[split]):
+            if set(_TABLES) & set(_suffixes(path)):
+                raise UnsupportedRepoError(
+                    f"Split {split} of {repo_id} holds tables of several formats, for example"
+                    f" {kept[split][0] if kept[split] else module!r} and {path!r}: which of them"
+                    " are its data is not clear.",
+                    hint="Download the files that you need yourself, and import them; or ask its"
+                    " owner to name the data files in the card.",
+                )
+    return kept
 
 
-def _inside(root: Path, path: str) -> str:
-    return Path(path).relative_to(root).as_posix()
-
-
-def _split_names(builder: Any) -> tuple[str, ...]:
-    return tuple(str(split) for split in builder.data_files or {})
+def _suffixes(path: str) -> list[str]:
+    return [suffix.lower() for suffix in PurePosixPath(path).suffixes]
 
 
 def _told_samples(info: Any) -> dict[str, int]:
@@ -173,25 +235,20 @@ def _told_samples(info: Any) -> dict[str, int]:
     return {str(name): split.num_examples for name, split in splits.items() if split.num_examples}
 
 
-def _check_patterns(repo_id: str, cards: Mapping[str, str]) -> None:
+def _check_patterns(repo_id: str, configs: Any) -> None:
     """Refuse a card that points out of its repository: to other disks, servers or folders."""
-    from huggingface_hub import DatasetCard
-
-    yaml = (front_matter(cards.get(CARD, "")), cards.get(CARD_YAML))
-    for block in filter(None, yaml):
-        card = DatasetCard(f"---\n{block}\n---\n", ignore_metadata_errors=True)
-        for pattern in _patterns(card.data.get("configs")):
-            if (
-                "://" in pattern
-                or "::" in pattern
-                or pattern.startswith(("/", "~"))
-                or ".." in re.split(r"[/\\]", pattern)
-            ):
-                raise UnsupportedRepoError(
-                    f"The card of {repo_id} names data outside the repository: "
-                    f"{redacted(pattern[:200])!r}.",
-                    hint="Download that data itself, and import the files.",
-                )
+    for pattern in _patterns(configs):
+        if (
+            _ADDRESS.match(pattern)
+            or "::" in pattern
+            or pattern.startswith(("/", "~"))
+            or ".." in re.split(r"[/\\]", pattern)
+        ):
+            raise UnsupportedRepoError(
+                f"The card of {repo_id} names data outside the repository: "
+                f"{redacted(pattern[:200])!r}.",
+                hint="Download that data itself, and import the files.",
+            )
 
 
 def _patterns(value: Any, *, named: bool = False) -> Iterator[str]:
@@ -207,7 +264,7 @@ def _patterns(value: Any, *, named: bool = False) -> Iterator[str]:
 
 
 @contextmanager
-def _explained(repo_id: str, root: Path) -> Iterator[None]:
+def _explained(repo_id: str, root: str, check: Callable[[], None]) -> Iterator[None]:
     from datasets.data_files import EmptyDatasetError
     from datasets.exceptions import DataFilesNotFoundError
 
@@ -217,14 +274,15 @@ def _explained(repo_id: str, root: Path) -> Iterator[None]:
         raise
     except (EmptyDatasetError, DataFilesNotFoundError) as error:
         raise _no_data(repo_id) from error
-    except zipfile.BadZipFile as error:
-        # the stand-ins are empty; the library looks inside before it goes on
+    except OpenedError as error:
         raise UnsupportedRepoError(
             f"{repo_id} keeps its data in zip archives, which are not read.",
             hint="Unpack them yourself, and import the files.",
         ) from error
     except Exception as error:  # the library raises whatever a card makes it trip over
-        reason = str(error).strip().partition("\n")[0].replace(str(root), repo_id)[:300]
+        # not the card's fault, if nobody waits any more
+        check()
+        reason = str(error).strip().partition("\n")[0].replace(f"{root}/", "")[:300]
         raise UnsupportedRepoError(
             f"The files of {repo_id} do not form a dataset that can be read: {redacted(reason)}",
             hint="Download the files that you need yourself, and import them.",
@@ -236,18 +294,3 @@ def _no_data(repo_id: str) -> UnsupportedRepoError:
         f"{repo_id} holds no data files.",
         hint="Look for csv, tsv, json, jsonl, parquet, arrow or txt files in the repository.",
     )
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    # above 16 files the library draws a bar, which a thread would draw into whatever cell runs
-    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    if are_progress_bars_disabled():
-        yield
-        return
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -18,6 +18,9 @@ _REPO_ID: Final = re.compile(rf"(?:{_PART}/)?{_PART}")
 _URL_QUERY: Final = re.compile(r"(https?://[^\s?#'\"<>]*)[?#][^\s'\"<>]*")
 _URL_LOGIN: Final = re.compile(r"(https?://)[^\s/@'\"<>]*@")
 _TOKEN: Final = re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{3,}")
+# Linux takes 4096 bytes, with the data folder in front
+_MAX_PATH_BYTES: Final = 2000
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f\\]|\A[A-Za-z]:")
 _BEARER: Final = re.compile(r"(?i)\bbearer\s+\S+")
 
 
@@ -77,16 +80,48 @@ def check_token(hf_token: HfToken, repo_id: str) -> HfToken:
     return token
 
 
+def check_file_names(
+    paths: Iterable[str], repo_id: str, check: Callable[[], None] = lambda: None
+) -> None:
+    """Refuse names that would leave their folder, or that some system reads otherwise.
+
+    Parameters
+    ----------
+    check : callable
+        Called for each; may raise.
+    """
+    paths = list(paths)
+    files = set(paths)
+    for path in paths:
+        check()
+        check_file_name(path, repo_id)
+        for end, character in enumerate(path):
+            if character == "/" and path[:end] in files:
+                raise UnsupportedRepoError(
+                    f"{repo_id} has a file and a folder of the same name: {path[:end][:200]!r}.",
+                    hint="Ask its owner to rename one of them.",
+                )
+
+
 def check_file_name(path: str, repo_id: str) -> None:
     """Refuse a name that would leave its folder, or that some system reads otherwise."""
-    parts = path.split("/")
-    bad = any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts)
-    unprintable = any(ord(character) < 32 or character == "\x7f" for character in path)
-    if bad or unprintable or "\\" in path or re.match(r"[A-Za-z]:", path):
+    if not _is_storable(path):
+        shown = path[:200].encode("utf-8", "backslashreplace").decode()
         raise UnsupportedRepoError(
-            f"{repo_id} holds a file that cannot be stored safely: {path[:200]!r}.",
+            f"{repo_id} holds a file that cannot be stored safely: {shown!r}.",
             hint="Ask its owner to rename the file.",
         )
+
+
+def _is_storable(path: str) -> bool:
+    try:
+        too_long = len(path.encode()) > _MAX_PATH_BYTES
+        parts = path.split("/")
+        bad = any(part in ("", ".", "..") or len(part.encode()) > 255 for part in parts)
+    except UnicodeEncodeError:
+        # half of a character that JSON writes as two
+        return False
+    return not (bad or too_long or _UNSAFE.search(path))
 
 
 def check_same_names(paths: Iterable[str], repo_id: str) -> None:

@@ -10,19 +10,19 @@ from typing import Any, Final
 
 from ..errors import RevisionNotFoundError, SplitNotFoundError, UnsupportedRepoError
 from ..records import DownloadPlan, DownloadRequest
-from ._card import plain_text
-from ._client import RepoClient, TreeFile
+from ._answers import TreeFile
+from ._card import CARD, CARD_YAML, plain_text
+from ._client import RepoClient
 from ._faults import Repo
 from ._layout import (
-    CARD,
-    CARD_YAML,
     CONVERTED,
     Layout,
     listed,
     read_converted_layout,
     read_layout,
 )
-from ._names import check_same_names
+from ._names import check_file_names, check_same_names
+from ._reading import Reading
 
 MAX_FILE_BYTES: Final = 50_000_000_000
 
@@ -69,10 +69,17 @@ class HubFile:
 
 @dataclass(frozen=True)
 class HubPlan:
-    """A `DownloadPlan` and its files: by split, in the order in which they are read."""
+    """A `DownloadPlan` and its files: by split, in the order in which they are read.
+
+    Attributes
+    ----------
+    reading : Reading or None
+        How the card wants them read; None: as their names say, and Parquet as it is.
+    """
 
     plan: DownloadPlan
     files: tuple[HubFile, ...]
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -86,15 +93,17 @@ class RepoAtCommit:
 
 def read_repo(client: RepoClient, request: DownloadRequest, commit: str) -> RepoAtCommit:
     """Read names, sizes, hashes and the card at ``commit``; no data file is touched."""
+    check = client.patience.check
     tree = {file.path: file for file in client.tree(commit)}
     cards: dict[str, str] = {
         name: client.text(commit, name) for name in (CARD, CARD_YAML) if name in tree
     }
     if request.revision == CONVERTED:
+        check_file_names(tree, request.repo_id, check)
         layout = read_converted_layout(request.repo_id, tree, request.config)
     else:
         _refuse_script(client, request, tree)
-        layout = read_layout(request.repo_id, tree, cards, request.config)
+        layout = read_layout(request.repo_id, tree, cards, request.config, check)
     splits = _asked_splits(request, layout)
     files = tuple(
         _hub_file(request.repo_id, tree[path], split)
@@ -135,7 +144,7 @@ def make_plan(
         gated=bool(facts.get("gated")),
         description=repo.description,
     )
-    return HubPlan(plan, repo.files)
+    return HubPlan(plan, repo.files, repo.layout.reading)
 
 
 def _asked_splits(request: DownloadRequest, layout: Layout) -> Sequence[str]:

@@ -16,11 +16,13 @@ webdataset  tar: neighbouring members of one key are a sample
 files       `import_files`
 tables      `import_table`, `check_table`
 describe    `describe_parquet`
+loaded      `import_loaded`: read by `datasets`, as a card says
 """
 
 from .choice import conversation_format
 from .describe import describe_parquet
 from .files import import_files
+from .loaded import Loader, import_loaded
 from .results import ImportedFile, ImportResult
 from .sources import check_paths
 from .tables import check_table, import_table
@@ -28,10 +30,12 @@ from .tables import check_table, import_table
 __all__ = [
     "ImportResult",
     "ImportedFile",
+    "Loader",
     "check_paths",
     "check_table",
     "conversation_format",
     "describe_parquet",
     "import_files",
+    "import_loaded",
     "import_table",
 ]

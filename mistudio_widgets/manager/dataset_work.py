@@ -6,8 +6,9 @@ it tells of can be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +17,13 @@ from ..catalog import CatalogWriter
 from ..errors import (
     AlreadyExistsError,
     CorruptFileError,
+    MalformedFileError,
     MiStudioError,
     TokenizationError,
+    UnsupportedFormatError,
+    shown_path,
 )
-from ..hub import HfToken, HubPlan, check_repo_id
+from ..hub import FetchedFile, HfToken, HubPlan, check_repo_id
 from ..jobs import Job
 from ..records import (
     DataFile,
@@ -274,14 +278,22 @@ class DownloadWork(_DatasetWork):
             "num_files": len(found.plan.files),
             "downloaded_bytes": found.plan.download_bytes,
         }
-        files = {split: [file.path for file in group] for split, group in fetched.items()}
-        if all(file.format == "parquet" for file in found.files):
+        files, empty = _without_empty(fetched)
+        named = {shown_path(f.path): f.file.path for group in fetched.values() for f in group}
+        if found.reading is None and all(file.format == "parquet" for file in found.files):
             hashes = {file.path: file.sha256 for group in fetched.values() for file in group}
             raw = storage.fetch_dir(job.dataset_id) / "files"
-            described = importer.describe_parquet(files, None)
-            return self._publish(job, raw, described, {"download": download}, hashes)
+            with _of_repo(found, named):
+                described = importer.describe_parquet(files, None)
+            for path in empty.values():
+                path.unlink(missing_ok=True)
+            result = replace(described, skipped=_empty_ones(empty))
+            told = {**download, **_skipped(result)}
+            return self._publish(job, raw, result, {"download": told}, hashes)
         raw = self._stage(job) / "raw"
-        result = self._convert(job, files, raw)
+        with _of_repo(found, named):
+            result = self._convert(job, found, files, raw)
+        result = replace(result, skipped=(*result.skipped, *_empty_ones(empty)))
         if self._parts.keep_originals:
             self._keep_originals(job)
         return self._publish(job, raw, result, {"download": {**download, **_skipped(result)}})
@@ -304,6 +316,7 @@ class DownloadWork(_DatasetWork):
             hf_token=self.hf_token,
             free_bytes=space.free_bytes,
             reserve_bytes=space.reserve_bytes,
+            progress=job.progress,
         )
         job.progress.check()
         storage.check_space(max(found.plan.disk_bytes - self._bytes_there(job), 0))
@@ -350,8 +363,16 @@ class DownloadWork(_DatasetWork):
                 )
 
     def _convert(
-        self, job: Job, files: Mapping[str, Sequence[Path]], raw: Path
+        self, job: Job, found: HubPlan, files: Mapping[str, Sequence[Path]], raw: Path
     ) -> importer.ImportResult:
+        if (how := found.reading) is not None:
+            return importer.import_loaded(
+                files,
+                importer.Loader(how.loader, how.options, how.features, how.told_features),
+                raw,
+                progress=job.progress,
+                check_space=self._parts.storage.check_space,
+            )
         paths = {split: tuple(map(str, group)) for split, group in files.items()}
         return importer.import_files(
             ImportRequest(paths=paths),
@@ -378,6 +399,55 @@ def restart(
     writer.update_dataset(
         dataset_id, status=status, progress=progress, error_code=None, error_message=None, hint=None
     )
+
+
+def _without_empty(
+    fetched: Mapping[str, Sequence[FetchedFile]],
+) -> tuple[dict[str, list[Path]], dict[str, Path]]:
+    """Leave out files of 0 bytes where others are; return those too, by name."""
+    files: dict[str, list[Path]] = {}
+    empty: dict[str, Path] = {}
+    for split, group in fetched.items():
+        kept = [file for file in group if file.file.size_bytes]
+        if kept:
+            empty |= {file.file.path: file.path for file in group if not file.file.size_bytes}
+        files[split] = [file.path for file in kept or group]
+    return files, empty
+
+
+def _empty_ones(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{name}: empty" for name in names)
+
+
+@contextmanager
+def _of_repo(found: HubPlan, named: Mapping[str, str]) -> Iterator[None]:
+    """Speak of the repository's files, and of what can be done about those of somebody else.
+
+    ``named`` are the repository's names by the paths that messages show.
+    """
+    try:
+        yield
+    except (MalformedFileError, UnsupportedFormatError) as error:
+        plan, message, mentioned = found.plan, error.message, []
+        for shown in sorted(named, key=len, reverse=True):
+            if shown in message:
+                message = message.replace(shown, f"{named[shown]} of {plan.repo_id}")
+                mentioned.append(named[shown])
+        if not mentioned:
+            message = f"{plan.repo_id}: {message}"
+        splits = {file.split for file in found.files if file.path in mentioned}
+        choices = [
+            *(["another config"] if len(plan.configs) > 1 else []),
+            *(["another split"] if len(plan.splits) > 1 else []),
+        ]
+        if len(splits) > 1:
+            hint = f"Download one split at a time, for example with split={min(splits)!r}."
+        elif choices:
+            hint = f"Choose {' or '.join(choices)}, or tell the repository's owner."
+        else:
+            hint = "Tell the repository's owner, or choose another repository or revision."
+        path = named.get(str(error.path), plan.repo_id)
+        raise type(error)(message, path=path, line=error.line, hint=hint) from error
 
 
 def _skipped(result: importer.ImportResult) -> dict[str, Any]:
