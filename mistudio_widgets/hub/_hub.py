@@ -18,6 +18,7 @@ from ._faults import Repo, too_slow
 from ._fetch import fetch_files
 from ._limit import BandwidthLimit
 from ._local import FetchedFile, cache_of, cached_blob
+from ._logs import redact_logs
 from ._names import HfToken, check_endpoint, check_repo_id
 from ._patience import Patience, TooSlowError
 from ._plan import HubPlan, RepoAtCommit, make_plan, read_repo
@@ -54,6 +55,7 @@ class Hub:
     """
 
     def __init__(self, endpoint: str | None = None, *, timeout_s: float = 8.0) -> None:
+        redact_logs()
         self._asked = None if endpoint is None else _claim(check_endpoint(endpoint))
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
