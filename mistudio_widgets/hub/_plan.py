@@ -37,6 +37,8 @@ _FORMATS: Final = {
     ".tsv": "csv",
     ".txt": "text",
 }
+MAX_SPLIT_NAME: Final = 100
+_SPLIT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _COMPRESSED: Final = re.compile(r"\.(gz|bz2|xz|zst)$", re.IGNORECASE)
 
 
@@ -105,11 +107,13 @@ def read_repo(client: RepoClient, request: DownloadRequest, commit: str) -> Repo
         _refuse_script(client, request, tree)
         layout = read_layout(request.repo_id, tree, cards, request.config, check)
     splits = _asked_splits(request, layout)
-    files = tuple(
-        _hub_file(request.repo_id, tree[path], split)
-        for split in splits
-        for path in layout.files[split]
-    )
+    found: list[HubFile] = []
+    for split in splits:
+        for path in layout.files[split]:
+            check()
+            found.append(_hub_file(request.repo_id, tree[path], split))
+    files = tuple(found)
+    _check_split_names(request.repo_id, files)
     check_same_names(dict.fromkeys(file.path for file in files), request.repo_id)
     return RepoAtCommit(layout, files, plain_text(cards.get(CARD, "")))
 
@@ -157,6 +161,17 @@ def _asked_splits(request: DownloadRequest, layout: Layout) -> Sequence[str]:
                 hint=f"It has: {listed(layout.files)}.",
             )
     return tuple(dict.fromkeys(request.splits))
+
+
+def _check_split_names(repo_id: str, files: Sequence[HubFile]) -> None:
+    """Refuse at once what could not be part of a file name when its split is converted."""
+    for split in dict.fromkeys(file.split for file in files):
+        is_used_in_place = all(file.format == "parquet" for file in files)
+        if len(split) > MAX_SPLIT_NAME or not (is_used_in_place or _SPLIT.fullmatch(split)):
+            raise UnsupportedRepoError(
+                f"{repo_id} calls a split {split[:100]!r}, which cannot be the name of a file.",
+                hint="Choose another config or split, or ask its owner to rename it.",
+            )
 
 
 def _refuse_script(client: RepoClient, request: DownloadRequest, tree: dict[str, TreeFile]) -> None:
