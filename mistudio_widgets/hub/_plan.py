@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -77,11 +77,14 @@ class HubPlan:
     ----------
     reading : Reading or None
         How the card wants them read; None: as their names say, and Parquet as it is.
+    linked : frozenset of str
+        Content hashes of what needs no room, because it is linked from the user's own cache.
     """
 
     plan: DownloadPlan
     files: tuple[HubFile, ...]
     reading: Reading | None = None
+    linked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -123,14 +126,23 @@ def make_plan(
     facts: dict[str, Any],
     repo: RepoAtCommit,
     *,
-    cached_bytes: int,
+    cached: Container[str],
+    linked: frozenset[str],
     free_bytes: int,
     reserve_bytes: int,
 ) -> HubPlan:
-    """Add what changes from call to call: the disk."""
+    """Add what changes from call to call: the disk.
+
+    ``cached`` and ``linked`` are content hashes: of what the user's own cache holds, and of what
+    of that needs no room.
+    """
     once = {file.path: file for file in repo.files}.values()
     contents = {file.content_hash: file for file in once}.values()
-    disk_bytes = sum(_disk_bytes(file) for file in once)
+    reading = repo.layout.reading
+    disk_bytes = sum(
+        _converted_bytes(file, reading) + (0 if file.content_hash in linked else file.size_bytes)
+        for file in once
+    )
     splits = tuple(dict.fromkeys(file.split for file in repo.files))
     plan = DownloadPlan(
         repo_id=request.repo_id,
@@ -140,7 +152,7 @@ def make_plan(
         splits=splits,
         files=tuple(file.path for file in once),
         download_bytes=sum(file.size_bytes for file in contents),
-        cached_bytes=cached_bytes,
+        cached_bytes=sum(f.size_bytes for f in contents if f.content_hash in cached),
         disk_bytes=disk_bytes,
         free_bytes=free_bytes,
         fits=free_bytes - disk_bytes >= reserve_bytes,
@@ -148,7 +160,7 @@ def make_plan(
         gated=bool(facts.get("gated")),
         description=repo.description,
     )
-    return HubPlan(plan, repo.files, repo.layout.reading)
+    return HubPlan(plan, repo.files, reading, linked)
 
 
 def _asked_splits(request: DownloadRequest, layout: Layout) -> Sequence[str]:
@@ -227,12 +239,12 @@ def _format(repo_id: str, path: str) -> str:
     return _FORMATS[suffix]
 
 
-def _disk_bytes(file: HubFile) -> int:
-    """Return what a file needs at most: itself, and its Parquet while both are there."""
-    if file.format == "parquet":
-        return file.size_bytes
+def _converted_bytes(file: HubFile, reading: Reading | None) -> int:
+    """Return what a file's Parquet needs at most, beside the file itself."""
+    if file.format == "parquet" and reading is None:
+        return 0
     # zstd in Parquet may be half as large again as xz; never larger than plain text
-    return file.size_bytes + int(file.size_bytes * (1.5 if _COMPRESSED.search(file.path) else 1))
+    return int(file.size_bytes * (1.5 if _COMPRESSED.search(file.path) else 1))
 
 
 def _num_samples(layout: Layout, splits: Sequence[str]) -> int | None:
