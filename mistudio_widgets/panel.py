@@ -89,6 +89,9 @@ class DatasetsPanel(anywidget.AnyWidget):
         *,
         auto_tokenize: TokenizationSettings | None = None,
     ) -> None:
+        self._service_lock = threading.Lock()
+        self._service: _Service | None = None
+        self._is_closed = False
         if not _BUNDLE.exists():
             raise MiStudioError(
                 "The panel's front end is not built.",
@@ -99,9 +102,6 @@ class DatasetsPanel(anywidget.AnyWidget):
         self._publish_lock = threading.Lock()
         self._storage_at = -_STORAGE_EVERY_S
         self._storage: StorageReport | None = None
-        self._service_lock = threading.Lock()
-        self._service: _Service | None = None
-        self._is_closed = False
         super().__init__()
         self._answer_beside_cells()
         self.on_msg(self._on_message)

@@ -16,7 +16,14 @@ from mistudio_widgets.records import DownloadRequest
 
 
 def plan(
-    client: Hub, repo_id: str, *, hf_token=False, free_bytes=10**12, progress=None, **asked
+    client: Hub,
+    repo_id: str,
+    *,
+    hf_token=False,
+    free_bytes=10**12,
+    into=None,
+    progress=None,
+    **asked,
 ) -> HubPlan:
     request = DownloadRequest(repo_id=repo_id, **asked)
     return client.plan(
@@ -24,6 +31,7 @@ def plan(
         hf_token=hf_token,
         free_bytes=free_bytes,
         reserve_bytes=2**31,
+        into=into,
         progress=progress,
     )
 

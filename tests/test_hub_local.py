@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from hub_calls import body_requests, fetch, files_below, noise, plan, received
+from hub_fixtures import parquet
+from small_disk import small_disk
 
 from mistudio_widgets.errors import InsufficientDiskSpaceError, JobCancelled, UnsupportedRepoError
 from mistudio_widgets.hub import HubFile, HubPlan
@@ -73,6 +75,28 @@ def test_the_plan_tells_what_the_cache_saves(client, found, cache):
     fill(cache, found, {"train.jsonl.gz": noise(MB), "test.jsonl": b"other size"})
     again = plan(client, "acme/at-hand").plan
     assert (again.cached_bytes, again.download_bytes) == (MB, MB + 8)
+
+
+def test_what_is_linked_from_the_cache_needs_no_room(client, hub, cache, tmp_path):
+    whole, gap = noise(MB), parquet(["a"])
+    hub.add("dataset", "acme/at-hand", {"train-0.parquet": whole, "train-1.parquet": gap})
+    found = plan(client, "acme/at-hand")
+    fill(cache, found, {"train-0.parquet": whole})
+    there = tmp_path / "not" / "made" / "yet"
+    planned = plan(client, "acme/at-hand", into=there).plan
+    assert (planned.cached_bytes, planned.download_bytes) == (MB, MB + len(gap))
+    assert planned.disk_bytes == len(gap)
+    assert plan(client, "acme/at-hand", into=there, free_bytes=2**31 + len(gap)).plan.fits
+    assert not plan(client, "acme/at-hand", into=there, free_bytes=2**31 + len(gap) - 1).plan.fits
+    # a link does not lead to another disk
+    with small_disk(tmp_path / "disk") as disk:
+        assert plan(client, "acme/at-hand", into=disk).plan.disk_bytes == MB + len(gap)
+
+
+def test_the_conversion_of_what_is_linked_needs_room(client, found, cache, tmp_path):
+    fill(cache, found, {"train.jsonl.gz": noise(MB)})
+    planned = plan(client, "acme/at-hand", into=tmp_path).plan
+    assert planned.disk_bytes == int(1.5 * MB) + 2 * 8
 
 
 def test_a_file_that_the_real_library_cached_is_found(client, hub, found, tmp_path):

@@ -1,6 +1,7 @@
 """All of HuggingFace: what a repository holds, its files, and its errors in our words.
 
 _names     what may be a repository id, an endpoint, a file name, a token
+_logs      what the HTTP libraries may log
 _faults    answers and exceptions of the hub as our errors
 _answers   what its answers to requests for metadata say
 _patience  how long a plan may take, and whether anybody still waits

@@ -24,6 +24,9 @@ from ..records import utc_now
 
 RepoKind = Literal["dataset", "model"]
 _RATE_LIMIT: Final = re.compile(r"\br=0\s*;\s*t=(\d+)")
+# a year: a longer wait is the same to everybody, and no date may be that late
+_MAX_WAIT_S: Final = 366 * 86_400
+_MAX_DIGITS: Final = 15
 _TOKENS_PAGE: Final = "https://huggingface.co/settings/tokens"
 
 
@@ -170,25 +173,33 @@ def rate_limited(headers: Mapping[str, str], repo: Repo) -> HubRateLimitedError:
             f"The hub counted too many requests, the last one for {repo.repo_id}.",
             hint=f"Try again in a few minutes. {hint}",
         )
-    until = utc_now() + timedelta(seconds=wait_s)
+    now = utc_now()
+    until = now + timedelta(seconds=wait_s)
+    # a time of day alone would be that of today
+    form = "%H:%M:%S" if until.date() == now.date() else "%Y-%m-%d %H:%M:%S"
     return HubRateLimitedError(
         f"The hub counted too many requests, the last one for {repo.repo_id}; it asks to wait"
         f" {wait_s} s.",
-        hint=f"Try again after {until:%H:%M:%S} UTC. {hint}",
+        hint=f"Try again after {until:{form}} UTC. {hint}",
     )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> int | None:
     """Return the seconds that the hub asks to wait, in whichever of its three forms."""
+    wait_s = _asked_wait_s(headers)
+    return None if wait_s is None else min(wait_s, _MAX_WAIT_S)
+
+
+def _asked_wait_s(headers: Mapping[str, str]) -> int | None:
     # the hub's own: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers
     if spent := _RATE_LIMIT.search(headers.get("RateLimit", "")):
-        return int(spent[1])
+        return int(spent[1][:_MAX_DIGITS])
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
-        return int(value)
+        return int(value[:_MAX_DIGITS])
     try:
         wait = parsedate_to_datetime(value) - utc_now()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(int(wait.total_seconds()) + 1, 0)
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..errors import InvalidRequestError
 from ..progress import Progress
@@ -17,7 +17,8 @@ from ._client import RepoClient
 from ._faults import Repo, too_slow
 from ._fetch import fetch_files
 from ._limit import BandwidthLimit
-from ._local import FetchedFile, cache_of, cached_blob
+from ._local import FetchedFile, cached_blobs, linkable
+from ._logs import redact_logs
 from ._names import HfToken, check_endpoint, check_repo_id
 from ._patience import Patience, TooSlowError
 from ._plan import HubPlan, RepoAtCommit, make_plan, read_repo
@@ -54,6 +55,7 @@ class Hub:
     """
 
     def __init__(self, endpoint: str | None = None, *, timeout_s: float = 8.0) -> None:
+        redact_logs()
         self._asked = None if endpoint is None else _claim(check_endpoint(endpoint))
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
@@ -66,6 +68,7 @@ class Hub:
         hf_token: HfToken,
         free_bytes: int,
         reserve_bytes: int,
+        into: Path | None = None,
         progress: Progress | None = None,
     ) -> HubPlan:
         """Find out what a download would fetch, without fetching data or running code.
@@ -79,6 +82,9 @@ class Hub:
             None: the user's own login; False: none; a string: that token.
         free_bytes, reserve_bytes : int
             The plan fits when the disk keeps the reserve.
+        into : Path or None
+            Where the files will go: what the user's own HuggingFace cache has on the same disk
+            is linked, and takes no room. None: nothing is known of that.
         progress : Progress or None
             The job that waits for the plan. Without one too, a plan takes two minutes at most.
 
@@ -92,22 +98,16 @@ class Hub:
         patience = Patience(_PLAN_TIMES * self._timeout_s, progress)
         client = self._client(request.repo_id, request.revision, hf_token, patience)
         try:
-            return self._plan(client, request, free_bytes=free_bytes, reserve_bytes=reserve_bytes)
+            facts, repo = self._read(client, request)
         except TooSlowError as error:
             raise too_slow(client.repo) from error
-
-    def _plan(
-        self, client: RepoClient, request: DownloadRequest, *, free_bytes: int, reserve_bytes: int
-    ) -> HubPlan:
-        facts = client.info()
-        if facts.get("gated"):
-            client.check_access()
-        repo = self._repo_at(client, request, facts["sha"])
+        cached = cached_blobs(request.repo_id, repo.files)
         return make_plan(
             request,
             facts,
             repo,
-            cached_bytes=_cached_bytes(request.repo_id, repo),
+            cached=cached,
+            linked=linkable(cached, into),
             free_bytes=free_bytes,
             reserve_bytes=reserve_bytes,
         )
@@ -186,6 +186,14 @@ class Hub:
         repo = Repo(self._endpoint(), "dataset", check_repo_id(repo_id), revision or None)
         return RepoClient(repo, hf_token, timeout_s=self._timeout_s, patience=patience)
 
+    def _read(
+        self, client: RepoClient, request: DownloadRequest
+    ) -> tuple[dict[str, Any], RepoAtCommit]:
+        facts = client.info()
+        if facts.get("gated"):
+            client.check_access()
+        return facts, self._repo_at(client, request, facts["sha"])
+
     def _repo_at(self, client: RepoClient, request: DownloadRequest, commit: str) -> RepoAtCommit:
         key = (request.repo_id, commit, request.revision, request.config, request.splits)
         now = time.monotonic()
@@ -200,12 +208,6 @@ class Hub:
 
     def _endpoint(self) -> str:
         return self._asked or _claim(None)
-
-
-def _cached_bytes(repo_id: str, repo: RepoAtCommit) -> int:
-    folder = cache_of(repo_id)
-    contents = {file.content_hash: file for file in repo.files}.values()
-    return sum(file.size_bytes for file in contents if cached_blob(folder, file))
 
 
 def _claim(endpoint: str | None) -> str:

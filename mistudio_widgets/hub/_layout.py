@@ -23,7 +23,6 @@ CONVERTED: Final = "refs/convert/parquet"
 _CONVERTED_FILE: Final = re.compile(r"([^/]+)/(partial-)?([^/]+)/\d+\.parquet")
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TABLES: Final = (".csv", ".tsv", ".parquet", ".arrow", ".jsonl", ".ndjson")
-_MAX_SPLIT_NAME: Final = 100
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from typing import Final
 
 from ..errors import InvalidRequestError
 
 # so short that a change is felt at once, and that the speed shown stays smooth
 _PIECE_S: Final = 0.1
+# more than any network has; larger numbers are no floats
+_MAX_RATE: Final = 10**15
 
 
 class BandwidthLimit:
@@ -78,11 +81,15 @@ class BandwidthLimit:
 
 
 def _checked(bytes_per_s: object) -> int | None:
-    is_number = isinstance(bytes_per_s, int) and not isinstance(bytes_per_s, bool)
-    if bytes_per_s is None or (is_number and bytes_per_s > 0):  # type: ignore[operator]
-        return bytes_per_s  # type: ignore[return-value]
+    if bytes_per_s is None:
+        return None
+    # numpy's integers are Integral too
+    if isinstance(bytes_per_s, Integral) and not isinstance(bytes_per_s, bool):
+        rate = int(bytes_per_s)
+        if 0 < rate <= _MAX_RATE:
+            return rate
     raise InvalidRequestError(
-        f"bandwidth_limit is bytes per second, and {bytes_per_s!r} is none.",
+        f"bandwidth_limit is bytes per second, and {repr(bytes_per_s)[:100]} is none.",
         field="bandwidth_limit",
         hint="Give a whole number above 0, for example 5_000_000 for 5 MB/s, or None for no limit.",
     )

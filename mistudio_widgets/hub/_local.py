@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,13 +78,35 @@ def lay_out(
     return _by_split(plan_files, root, sha256s)
 
 
-def cached_blob(folder: Path, file: HubFile) -> Path | None:
-    """Return the user's own copy of the file, judged by name and size alone."""
-    blob = folder / file.content_hash
-    try:
-        return blob if _size_of(blob) == file.size_bytes else None
-    except OSError:
-        return None
+def cached_blobs(repo_id: str, files: Iterable[HubFile]) -> dict[str, Path]:
+    """Return the user's own copies of files, by content hash; judged by name and size alone."""
+    folder = cache_of(repo_id)
+    found: dict[str, Path] = {}
+    for file in files:
+        blob = folder / file.content_hash
+        with suppress(OSError):
+            if _size_of(blob) == file.size_bytes:
+                found[file.content_hash] = blob
+    return found
+
+
+def linkable(blobs: Mapping[str, Path], into: Path | None) -> frozenset[str]:
+    """Return which blobs can have another name in ``into``: one disk, and the user's own.
+
+    Linux links only what one owns: fs.protected_hardlinks in
+    https://docs.kernel.org/admin-guide/sysctl/fs.html.
+    """
+    if into is None:
+        return frozenset()
+    there = next(folder for folder in (into, *into.absolute().parents) if folder.exists())
+    disk = there.stat().st_dev
+    found: set[str] = set()
+    for content_hash, blob in blobs.items():
+        with suppress(OSError):
+            status = blob.stat()
+            if status.st_dev == disk and status.st_uid == os.geteuid():
+                found.add(content_hash)
+    return frozenset(found)
 
 
 def cache_of(repo_id: str) -> Path:

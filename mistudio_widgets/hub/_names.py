@@ -106,9 +106,8 @@ def check_file_names(
 def check_file_name(path: str, repo_id: str) -> None:
     """Refuse a name that would leave its folder, or that some system reads otherwise."""
     if not _is_storable(path):
-        shown = path[:200].encode("utf-8", "backslashreplace").decode()
         raise UnsupportedRepoError(
-            f"{repo_id} holds a file that cannot be stored safely: {shown!r}.",
+            f"{repo_id} holds a file that cannot be stored safely: {path[:200]!r}.",
             hint="Ask its owner to rename the file.",
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -37,6 +37,8 @@ _FORMATS: Final = {
     ".tsv": "csv",
     ".txt": "text",
 }
+MAX_SPLIT_NAME: Final = 100
+_SPLIT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _COMPRESSED: Final = re.compile(r"\.(gz|bz2|xz|zst)$", re.IGNORECASE)
 
 
@@ -75,11 +77,14 @@ class HubPlan:
     ----------
     reading : Reading or None
         How the card wants them read; None: as their names say, and Parquet as it is.
+    linked : frozenset of str
+        Content hashes of what needs no room, because it is linked from the user's own cache.
     """
 
     plan: DownloadPlan
     files: tuple[HubFile, ...]
     reading: Reading | None = None
+    linked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -105,11 +110,13 @@ def read_repo(client: RepoClient, request: DownloadRequest, commit: str) -> Repo
         _refuse_script(client, request, tree)
         layout = read_layout(request.repo_id, tree, cards, request.config, check)
     splits = _asked_splits(request, layout)
-    files = tuple(
-        _hub_file(request.repo_id, tree[path], split)
-        for split in splits
-        for path in layout.files[split]
-    )
+    found: list[HubFile] = []
+    for split in splits:
+        for path in layout.files[split]:
+            check()
+            found.append(_hub_file(request.repo_id, tree[path], split))
+    files = tuple(found)
+    _check_split_names(request.repo_id, files)
     check_same_names(dict.fromkeys(file.path for file in files), request.repo_id)
     return RepoAtCommit(layout, files, plain_text(cards.get(CARD, "")))
 
@@ -119,14 +126,23 @@ def make_plan(
     facts: dict[str, Any],
     repo: RepoAtCommit,
     *,
-    cached_bytes: int,
+    cached: Container[str],
+    linked: frozenset[str],
     free_bytes: int,
     reserve_bytes: int,
 ) -> HubPlan:
-    """Add what changes from call to call: the disk."""
+    """Add what changes from call to call: the disk.
+
+    ``cached`` and ``linked`` are content hashes: of what the user's own cache holds, and of what
+    of that needs no room.
+    """
     once = {file.path: file for file in repo.files}.values()
     contents = {file.content_hash: file for file in once}.values()
-    disk_bytes = sum(_disk_bytes(file) for file in once)
+    reading = repo.layout.reading
+    disk_bytes = sum(
+        _converted_bytes(file, reading) + (0 if file.content_hash in linked else file.size_bytes)
+        for file in once
+    )
     splits = tuple(dict.fromkeys(file.split for file in repo.files))
     plan = DownloadPlan(
         repo_id=request.repo_id,
@@ -136,7 +152,7 @@ def make_plan(
         splits=splits,
         files=tuple(file.path for file in once),
         download_bytes=sum(file.size_bytes for file in contents),
-        cached_bytes=cached_bytes,
+        cached_bytes=sum(f.size_bytes for f in contents if f.content_hash in cached),
         disk_bytes=disk_bytes,
         free_bytes=free_bytes,
         fits=free_bytes - disk_bytes >= reserve_bytes,
@@ -144,7 +160,7 @@ def make_plan(
         gated=bool(facts.get("gated")),
         description=repo.description,
     )
-    return HubPlan(plan, repo.files, repo.layout.reading)
+    return HubPlan(plan, repo.files, reading, linked)
 
 
 def _asked_splits(request: DownloadRequest, layout: Layout) -> Sequence[str]:
@@ -157,6 +173,17 @@ def _asked_splits(request: DownloadRequest, layout: Layout) -> Sequence[str]:
                 hint=f"It has: {listed(layout.files)}.",
             )
     return tuple(dict.fromkeys(request.splits))
+
+
+def _check_split_names(repo_id: str, files: Sequence[HubFile]) -> None:
+    """Refuse at once what could not be part of a file name when its split is converted."""
+    for split in dict.fromkeys(file.split for file in files):
+        is_used_in_place = all(file.format == "parquet" for file in files)
+        if len(split) > MAX_SPLIT_NAME or not (is_used_in_place or _SPLIT.fullmatch(split)):
+            raise UnsupportedRepoError(
+                f"{repo_id} calls a split {split[:100]!r}, which cannot be the name of a file.",
+                hint="Choose another config or split, or ask its owner to rename it.",
+            )
 
 
 def _refuse_script(client: RepoClient, request: DownloadRequest, tree: dict[str, TreeFile]) -> None:
@@ -212,12 +239,12 @@ def _format(repo_id: str, path: str) -> str:
     return _FORMATS[suffix]
 
 
-def _disk_bytes(file: HubFile) -> int:
-    """Return what a file needs at most: itself, and its Parquet while both are there."""
-    if file.format == "parquet":
-        return file.size_bytes
+def _converted_bytes(file: HubFile, reading: Reading | None) -> int:
+    """Return what a file's Parquet needs at most, beside the file itself."""
+    if file.format == "parquet" and reading is None:
+        return 0
     # zstd in Parquet may be half as large again as xz; never larger than plain text
-    return file.size_bytes + int(file.size_bytes * (1.5 if _COMPRESSED.search(file.path) else 1))
+    return int(file.size_bytes * (1.5 if _COMPRESSED.search(file.path) else 1))
 
 
 def _num_samples(layout: Layout, splits: Sequence[str]) -> int | None:

@@ -316,10 +316,11 @@ class DownloadWork(_DatasetWork):
             hf_token=self.hf_token,
             free_bytes=space.free_bytes,
             reserve_bytes=space.reserve_bytes,
+            into=storage.fetch_dir(job.dataset_id),
             progress=job.progress,
         )
         job.progress.check()
-        storage.check_space(max(found.plan.disk_bytes - self._bytes_there(job), 0))
+        storage.check_space(max(found.plan.disk_bytes - self._bytes_there(job, found), 0))
         if not is_repair:
             self._refuse_same_commit(job, found.plan.commit)
         with self._parts.catalog.write() as writer:
@@ -335,12 +336,15 @@ class DownloadWork(_DatasetWork):
             commit = reader.get_dataset(job.dataset_id).commit
         return self._request.model_copy(update={"revision": commit or self._request.revision})
 
-    def _bytes_there(self, job: Job) -> int:
-        """Return what an earlier try fetched, and what a repair links instead of fetching."""
+    def _bytes_there(self, job: Job, found: HubPlan) -> int:
+        """Return what an earlier try fetched, and what a repair links instead of fetching.
+
+        What is linked from the user's own cache is not in the plan's bytes either.
+        """
         storage = self._parts.storage
         fetched = storage.fetch_dir(job.dataset_id)
         # not what lies below: these are links to the same bytes
-        files = [path for path in fetched.glob("*") if path.is_file()]
+        files = [p for p in fetched.glob("*") if p.is_file() and p.name not in found.linked]
         return sum(path.stat().st_size for path in files) + sum(
             tree_bytes(folder)
             for folder in (storage.raw_dir(job.dataset_id), storage.originals_dir(job.dataset_id))

@@ -124,7 +124,8 @@ class DownloadPlan(Record):
     cached_bytes : int
         How many of them the user's own HuggingFace cache saves.
     disk_bytes : int
-        What the download needs at most on disk, conversion included.
+        What the download newly needs at most on disk, conversion included. What the HuggingFace
+        cache has on the same disk is linked, and needs nothing; on another disk it is copied.
     fits : bool
         Whether ``free_bytes`` holds that and keeps the reserve.
     num_samples : int or None
