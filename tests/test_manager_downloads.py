@@ -541,6 +541,8 @@ def test_the_users_own_cache_saves_the_fetching(manager: DatasetManager, large: 
     large.requests.clear()
     plan = manager.plan_download(REPO)
     assert plan.cached_bytes == len(FILES[name])
+    # it is linked
+    assert plan.disk_bytes == plan.download_bytes - len(FILES[name])
     record = manager.download(REPO).wait(60)
     _assert_whole(manager, record.id)
     assert len({request.path for request in large.requests if request.origin == "cdn"}) == 2

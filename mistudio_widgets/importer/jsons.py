@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import ijson
@@ -21,7 +20,7 @@ from ijson.utils import sendable_list
 from ..errors import MalformedFileError
 from .schema import SchemaChanged, as_text, check_unique_columns, unify
 from .sources import Source
-from .streams import OnRead, SourceStream, arrow_file
+from .streams import OnRead, SourceStream
 from .text import blank, no_rows
 
 _BLOCK_BYTES: Final = (2 << 20, 8 << 20, 64 << 20)
@@ -123,10 +122,9 @@ def _first_block_schema(source: Source, on_read: OnRead) -> pa.Schema | None:
     for block_bytes in _BLOCK_BYTES:
         with SourceStream(source, on_read) as stream:
             try:
-                with _open(stream, block_bytes, None) as reader:
-                    return pa.schema(
-                        [field.with_type(_untimed(field.type)) for field in reader.schema]
-                    )
+                for block in _blocks(stream, block_bytes):
+                    found = _parse_block(block, None).schema
+                    return pa.schema([field.with_type(_untimed(field.type)) for field in found])
             except _FOREIGN:
                 continue
     return None
@@ -143,32 +141,40 @@ def _untimed(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-@contextmanager
-def _open(stream: SourceStream, block_bytes: int, schema: pa.Schema | None) -> Iterator[Any]:
-    parsing = pajson.ParseOptions(
-        explicit_schema=schema, unexpected_field_behavior="infer" if schema is None else "error"
+def _parse_block(block: bytes, schema: pa.Schema | None) -> pa.Table:
+    # from memory and in this thread: pyarrow's streaming reader goes on reading in threads of
+    # its own after a cancel, and ends the process with them
+    return pajson.read_json(
+        pa.BufferReader(block),
+        read_options=pajson.ReadOptions(block_size=len(block) + 1, use_threads=False),
+        parse_options=pajson.ParseOptions(
+            explicit_schema=schema,
+            unexpected_field_behavior="infer" if schema is None else "error",
+        ),
     )
-    with (
-        arrow_file(stream) as file,
-        pajson.open_json(
-            file,
-            read_options=pajson.ReadOptions(block_size=block_bytes),
-            parse_options=parsing,
-        ) as reader,
-    ):
-        yield reader
+
+
+def _blocks(stream: SourceStream, block_bytes: int) -> Iterator[bytes]:
+    """Yield whole lines, about ``block_bytes`` at a time."""
+    rest = b""
+    while chunk := stream.read(block_bytes):
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
+        if not newline and len(rest) > block_bytes:
+            raise pa.ArrowInvalid("an object straddles two blocks")
+        if lines.strip():
+            yield lines
+    if rest.strip():
+        yield rest
 
 
 def _fast_batches(
     source: Source, schema: pa.Schema, block_bytes: int, on_read: OnRead
 ) -> Iterator[pa.RecordBatch]:
-    with (
-        SourceStream(source, on_read) as stream,
-        _open(stream, block_bytes, schema) as reader,
-    ):
-        for batch in reader:
-            batch.validate(full=True)
-            yield batch
+    with SourceStream(source, on_read) as stream:
+        for block in _blocks(stream, block_bytes):
+            for batch in _parse_block(block, schema).to_batches():
+                batch.validate(full=True)
+                yield batch
 
 
 def _slow_batches(

@@ -7,6 +7,7 @@ import codecs
 import gzip
 import io
 import lzma
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -179,17 +180,40 @@ class _Silent(io.RawIOBase):
     def __init__(self, stream: SourceStream) -> None:
         self.error: BaseException | None = None
         self._stream = stream
+        self._lock = threading.Lock()
+        self._is_over = False
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        if self.error is None:
-            try:
-                return self._stream.read(size)
-            except BaseException as error:  # noqa: BLE001 -- raised by `arrow_file`
-                self.error = error
+        with self._lock:
+            if self.error is None and not self._is_over:
+                try:
+                    return self._stream.read(size)
+                except BaseException as error:  # noqa: BLE001 -- raised by `arrow_file`
+                    self.error = error
         return b""
+
+    def end(self) -> BaseException | None:
+        """Wait for the read that is under way; all others find the end."""
+        with self._lock:
+            self._is_over = True
+            return self.error
+
+    def raise_kept(self) -> None:
+        """Raise what reading raised, and keep no way from it to the reader.
+
+        Its frames hold the reader, which ends its threads only when it is destroyed: a cycle
+        would put that off until the process ends, where they must not run any more.
+        """
+        self.end()
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
 
 
 @contextmanager
@@ -203,12 +227,10 @@ def arrow_file(stream: SourceStream) -> Iterator[pa.PythonFile]:
     file = _Silent(stream)
     try:
         yield pa.PythonFile(file, mode="r")
-    except Exception as error:
-        if file.error is not None:
-            raise file.error from error
-        raise
-    if file.error is not None:
-        raise file.error
+    except Exception:
+        if file.end() is None:
+            raise
+    file.raise_kept()
 
 
 def _decompressed(raw: _CountedFile, source: Source) -> Any:

@@ -54,6 +54,7 @@ class DownloadMethods(Core):
             hf_token=hf_token,
             free_bytes=space.free_bytes,
             reserve_bytes=space.reserve_bytes,
+            into=self._parts.storage.root,
         ).plan
 
     def download(
