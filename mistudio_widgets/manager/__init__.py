@@ -7,7 +7,9 @@ tokenizations     its methods on tokenizations
 previews          its method that shows what a text becomes
 core              what all stand on: lifetime, jobs, events, disk
 checks            what is refused at once
-dataset_work      what import and download jobs do
+dataset_work      what import and download jobs share
+import_work       what an import job does
+download_work     what a download job does
 tokenize_work     what tokenize jobs do
 events            what subscribers are told
 view              the catalog's facts with live jobs laid over them

@@ -30,8 +30,8 @@ from .checks import (
     name_of,
     new_dataset,
 )
-from .dataset_work import ImportWork
 from .downloads import DownloadMethods
+from .import_work import ImportWork
 from .loading import load_split
 from .recovery import recover, settle_deletions
 from .verify_work import VerifyWork

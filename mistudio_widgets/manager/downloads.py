@@ -20,7 +20,8 @@ from ..records import (
 )
 from .checks import download_request, new_dataset
 from .core import Core
-from .dataset_work import DownloadWork, restart
+from .dataset_work import restart
+from .download_work import DownloadWork
 
 _SETTLE_S: Final = 10.0
 

@@ -65,7 +65,7 @@ def _readable(folder: Path, files: Sequence[DataFile]) -> Iterator[None]:
         raise CorruptFileError(
             f"{damaged.path} of the dataset is damaged.",
             path=shown_path(folder / damaged.path),
-            hint="Import or download the dataset again, then delete this one.",
+            hint="Verify the dataset, then retry.",
         ) from error
 
 
