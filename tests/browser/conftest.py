@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,18 @@ from mistudio_widgets import DatasetManager
 
 from .pages import CHROMIUM_ARGS
 from .servers import Server, chromium_path, start_lab, start_voila
+
+_HAS_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_HAS_FAILED] = True
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +47,20 @@ def voila(lab: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page that says what it showed when its test fails."""
     context = browser.new_context(viewport={"width": 1400, "height": 1300})
     opened = context.new_page()
     opened.set_default_timeout(30_000)
     errors: list[str] = []
+    told: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: told.append(f"{message.type}: {message.text}"[:300]))
     yield opened
+    if request.node.stash.get(_HAS_FAILED, default=False):
+        shown = opened.locator("body").inner_text(timeout=5_000)
+        print(f"{opened.url} shows:\n{shown[:3000]}")
+        print("its console:", *told[-30:], *errors, sep="\n")
     context.close()
     assert [error for error in errors if "mistudio" in error.lower()] == []
 

@@ -104,22 +104,14 @@ def save(page: Page) -> None:
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
 
 
-_IS_NOTED = """async ([url, name]) => {
-  const workspace = await (await fetch(url)).json();
-  const layout = workspace.data?.["layout-restorer:data"];
-  return JSON.stringify(layout?.main ?? null).includes(`notebook:${name}`);
-}"""
+def reload(page: Page, name: str) -> None:
+    """Reload the page.
 
-
-def reload(page: Page, lab: Server, name: str) -> None:
-    """Reload the page as soon as JupyterLab has noted that the notebook is open.
-
-    Its name stands in the list of recent files before it stands in the layout; only what
-    stands in the layout is opened again.
+    JupyterLab may open what was open before, or not, if it had not noted it yet.
     """
-    workspace = f"{lab.url}/api/workspaces/default"
-    page.wait_for_function(_IS_NOTED, arg=[workspace, name], timeout=30_000)
     page.reload()
+    page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
+    page.evaluate(_OPEN, name)
 
 
 def part(where: Page | Locator, name: str) -> Locator:

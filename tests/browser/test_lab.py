@@ -182,7 +182,7 @@ def test_a_reload_shows_the_truth_again(
     save(page)
     job = outside.import_files(long_text, name="Reloaded")
     expect_status(page, "Reloaded", "Processing", 10)
-    reload(page, lab, "Datasets.ipynb")
+    reload(page, "Datasets.ipynb")
     part(page, "panel.title").wait_for(timeout=60_000)
     expect(card(page, "Reloaded")).to_be_visible(timeout=20_000)
     job.wait(120)
