@@ -12,7 +12,7 @@ import pytest
 from hub_calls import Impatient, fetch, noise, our_threads, plan
 
 from mistudio_widgets.errors import HubUnavailableError, JobCancelled
-from mistudio_widgets.hub import BandwidthLimit, Hub
+from mistudio_widgets.hub import BandwidthLimit, Hub, _body
 from mistudio_widgets.hub._client import RepoClient
 from mistudio_widgets.hub._faults import Repo
 from mistudio_widgets.hub._fetch import fetch_files
@@ -21,6 +21,12 @@ from mistudio_widgets.progress import Progress
 
 MB = 1_000_000
 NAMES = [f"train-{n}.jsonl.gz" for n in range(6)]
+
+
+@pytest.fixture(autouse=True, params=[1, 1 << 40], ids=["connection", "library"])
+def worth_a_connection(request, monkeypatch):
+    """Read bodies from the connection itself, as large files are, or through the library."""
+    monkeypatch.setattr(_body, "_WORTH_A_CONNECTION_BYTES", request.param)
 
 
 @pytest.fixture

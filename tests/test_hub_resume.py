@@ -26,11 +26,17 @@ from mistudio_widgets.errors import (
     HubRateLimitedError,
     HubUnavailableError,
 )
-from mistudio_widgets.hub import Hub
+from mistudio_widgets.hub import Hub, _body
 
 MB = 1_000_000
 MIB = 2**20
 NAME = "train.jsonl.gz"
+
+
+@pytest.fixture(autouse=True, params=[1, 1 << 40], ids=["connection", "library"])
+def worth_a_connection(request, monkeypatch):
+    """Read bodies from the connection itself, as large files are, or through the library."""
+    monkeypatch.setattr(_body, "_WORTH_A_CONNECTION_BYTES", request.param)
 
 
 @pytest.fixture

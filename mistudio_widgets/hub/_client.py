@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 from ..errors import HubError
 from ._answers import MAX_ANSWER_BYTES, TreeFile, next_page, read_facts, read_tree
+from ._body import Body, LinkBrokenError, RangeRefusedError, body_of
 from ._faults import (
     Repo,
     answer_error,
@@ -41,57 +41,6 @@ _ALL_TIMES: Final = 15
 # a connection attempt cannot be interrupted, and a cancel must be done within 2 s
 _CONNECT_S: Final = 1.5
 _MAX_RETRY_AFTER_S: Final = 60
-_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-
-
-class LinkBrokenError(Exception):
-    """The connection broke, or the hub failed: the same request may well succeed.
-
-    Attributes
-    ----------
-    given_up : Exception or None
-        What to raise when it does not; None where no answer came at all.
-    wait_s : int or None
-        How long the hub asks to wait before the next try.
-    """
-
-    def __init__(
-        self,
-        given_up: Exception | None = None,
-        *,
-        wait_s: int | None = None,
-        is_connected: bool = True,
-    ) -> None:
-        super().__init__()
-        self.given_up = given_up
-        self.wait_s = wait_s
-        self.is_connected = is_connected
-
-
-class RangeRefusedError(Exception):
-    """The server does not have the bytes from there on: it holds another content."""
-
-
-@dataclass(frozen=True)
-class Body:
-    """The bytes of a file, as they arrive.
-
-    Attributes
-    ----------
-    start : int
-        Position of the first byte: what was asked for, or 0 from a server without ranges.
-    total_bytes : int or None
-        Size of the whole file, if the server tells.
-    etag : str or None
-        What the server calls this content.
-    chunks : iterator of bytes
-        As they come from the connection, at most 64 KiB each: a slow link is seen to move.
-    """
-
-    start: int
-    total_bytes: int | None
-    etag: str | None
-    chunks: Iterator[bytes]
 
 
 @dataclass(frozen=True)
@@ -210,7 +159,7 @@ class RepoClient:
             sockets.reading(answer),
         ):
             self._check_body(answer)
-            yield _body(answer)
+            yield body_of(answer, self._timeout_s)
 
     def _get(self, url: str) -> _Answer:
         return self._patiently(
@@ -327,25 +276,6 @@ def _http() -> tuple[ModuleType, Any]:
         if name.startswith("httpx"):
             return import_module(name), session
     raise AssertionError("huggingface_hub speaks through neither httpx nor httpx2")
-
-
-def _body(answer: Any) -> Body:
-    # behind a redirect only the hub's own name for the content is the same on every server
-    headers = answer.headers
-    linked = [hop.headers.get("X-Linked-ETag") for hop in answer.history]
-    etag = next(filter(None, linked), headers.get("ETag"))
-    start, total = 0, headers.get("Content-Length", "")
-    if answer.status_code == 206:
-        found = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
-        if found is None:
-            raise RangeRefusedError
-        start, total = int(found[1]), found[2]
-    return Body(
-        start=start,
-        total_bytes=int(total) if total.isdecimal() else None,
-        etag=etag and etag.removeprefix("W/").strip('"'),
-        chunks=answer.iter_raw(),
-    )
 
 
 def _is_elsewhere(answer: Any) -> bool:

@@ -21,12 +21,13 @@ from ..errors import (
     shown_path,
 )
 from ..progress import Progress
-from ._client import LinkBrokenError, RangeRefusedError, RepoClient
+from ._body import CHUNK_BYTES, LinkBrokenError, RangeRefusedError
+from ._client import RepoClient
 from ._faults import EntryMissingError
 from ._limit import BandwidthLimit
 from ._local import FetchedFile, cache_of, lay_out, take_copy
 from ._names import check_file_name, check_same_names
-from ._part import CHUNK_BYTES, Part
+from ._part import Part
 from ._plan import HubFile, HubPlan
 from ._sockets import Sockets
 

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._part import CHUNK_BYTES, new_digest, sync_folder
+from ._body import CHUNK_BYTES
+from ._part import new_digest, sync_folder
 from ._plan import HubFile
 
 

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
+from ._body import CHUNK_BYTES
 from ._lane import Lane
 from ._plan import HubFile
 
-CHUNK_BYTES: Final = 256 * 1024
 # what a part loses that another boot left: it may never have reached the disk
 UNSAFE_BYTES: Final = 4 * 2**20
 # one stretch is written while the one before is made durable, and both may be lost
