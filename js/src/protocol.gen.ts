@@ -91,8 +91,14 @@ export interface Failure {
 }
 /**
  * An error as the panel shows it.
+ *
+ * Attributes
+ * ----------
+ * choices : tuple of str
+ *     What could be asked for instead, where the error knows it: the first 500 names.
  */
 export interface ErrorInfo {
+  choices: string[];
   code: string;
   field: string | null;
   hint: string | null;

@@ -15,18 +15,23 @@ export type Send = <K extends Kind>(
   options?: { signal?: AbortSignal },
 ) => Promise<Results[K]>;
 
+type Refusal = Omit<ErrorInfo, "choices"> & Partial<Pick<ErrorInfo, "choices">>;
+
 /** A request that was not done, with what would work. */
 export class RequestError extends Error {
   readonly code: string;
   readonly hint: string | null;
   readonly field: string | null;
+  /** What could be asked for instead, where the kernel knows it. */
+  readonly choices: readonly string[];
 
-  constructor({ code, message, hint, field }: ErrorInfo) {
+  constructor({ code, message, hint, field, choices = [] }: Refusal) {
     super(message);
     this.name = "RequestError";
     this.code = code;
     this.hint = hint;
     this.field = field;
+    this.choices = choices;
   }
 }
 

@@ -150,11 +150,14 @@ def _chosen(repo_id: str, config: str | None, names: list[str], default: str | N
     if config is None:
         raise ConfigNotFoundError(
             f"{repo_id} has several configs and no default one.",
-            hint=f"Choose one with config=: {listed(names)}.",
+            choices=tuple(names),
+            hint=f"Choose one config: {listed(names)}.",
         )
     if config not in names:
         raise ConfigNotFoundError(
-            f"{repo_id} has no config {config[:100]!r}.", hint=f"It has: {listed(names)}."
+            f"{repo_id} has no config {config[:100]!r}.",
+            choices=tuple(names),
+            hint=f"It has: {listed(names)}.",
         )
     return config
 

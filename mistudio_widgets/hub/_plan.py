@@ -170,6 +170,7 @@ def _asked_splits(request: DownloadRequest, layout: Layout) -> Sequence[str]:
         if split not in layout.files:
             raise SplitNotFoundError(
                 f"Config {layout.config} of {request.repo_id} has no split {split[:100]!r}.",
+                choices=tuple(layout.files),
                 hint=f"It has: {listed(layout.files)}.",
             )
     return tuple(dict.fromkeys(request.splits))
