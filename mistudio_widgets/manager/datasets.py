@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import importer
 from ..errors import InvalidRequestError
+from ..hub import check_token_type
 from ..jobs import Job, Work, ended_job
 from ..records import (
     DataFile,
@@ -212,6 +213,7 @@ class DatasetMethods(DownloadMethods):
             A table that was imported from memory is gone: import it again.
         """
         self._parts.must_write("retry")
+        check_token_type(hf_token)
         record = self.get_dataset(dataset_id)
         self._settle(dataset_id)
         recover(self._parts)

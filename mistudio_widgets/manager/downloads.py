@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ..catalog import CatalogReader, CatalogWriter, JobRow
 from ..errors import AlreadyExistsError, InterruptedJobError, NotFoundError
-from ..hub import HfToken
+from ..hub import HfToken, check_token_type
 from ..jobs import Job
 from ..progress import Progress
 from ..records import (
@@ -57,6 +57,7 @@ class DownloadMethods(Core):
             A read-only manager does not use the network.
         """
         self._parts.must_write("ask the hub")
+        check_token_type(hf_token)
         request = download_request(repo_id, config, split, revision, None)
         space = self._parts.storage.space()
         return self._parts.hub.plan(
@@ -110,8 +111,11 @@ class DownloadMethods(Core):
         InvalidRequestError, ReadOnlyError
         """
         self._parts.must_write("download")
+        check_token_type(hf_token)
         request = download_request(repo_id, config, split, revision, tokenize)
-        new = new_dataset(name or repo_id, "huggingface", "downloading", request=request)
+        new = new_dataset(
+            repo_id if name in (None, "") else name, "huggingface", "downloading", request=request
+        )
         for same_id in self._same_downloads(request):
             self._settle(same_id)
         with self._parts.catalog.write() as writer:
