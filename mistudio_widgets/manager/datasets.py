@@ -245,6 +245,8 @@ class DatasetMethods(DownloadMethods):
     def verify(self, dataset_id: str) -> Job:
         """Hash every file of a dataset and of its tokenizations again, in the background.
 
+        That includes the repository's own files where ``keep_originals`` kept them.
+
         A dataset with a damaged file goes to ``error``, and `retry` repairs exactly the files
         that are damaged. A damaged tokenization goes to ``error``; tokenize again.
 
