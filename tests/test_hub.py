@@ -233,7 +233,9 @@ def test_a_script_is_never_run_and_its_conversion_offered(client):
     ("repo_id", "said"),
     [
         ("acme/empty", "no data files"),
+        ("acme/empty", "webdataset (.tar)"),
         ("acme/pictures", "is a .png file"),
+        ("acme/pictures", "webdataset (.tar)"),
         ("acme/zipped", "zip archives"),
         ("acme/escape", "evil.txt"),
         ("acme/case", "differ only by case"),

@@ -294,5 +294,6 @@ def _explained(repo_id: str, root: str, check: Callable[[], None]) -> Iterator[N
 def _no_data(repo_id: str) -> UnsupportedRepoError:
     return UnsupportedRepoError(
         f"{repo_id} holds no data files.",
-        hint="Look for csv, tsv, json, jsonl, parquet, arrow or txt files in the repository.",
+        hint="Look for csv, tsv, json, jsonl, parquet, arrow, webdataset (.tar) or txt files in the"
+        " repository.",
     )
