@@ -33,6 +33,7 @@ from mistudio_widgets.errors import (
     InvalidRequestError,
     JobCancelled,
     NotFoundError,
+    RepoNotFoundError,
 )
 from mistudio_widgets.jobs import Job
 from mistudio_widgets.records import DatasetRecord, Event, new_job_id
@@ -450,6 +451,41 @@ def test_of_many_that_ask_at_once_one_downloads(manager: DatasetManager, large: 
     assert existing == [job.dataset_id] * 15
     assert job.wait(60).status == "ready"
     assert manager.list_datasets().total == 1
+
+
+def test_splits_in_another_order_are_the_same_download(
+    manager: DatasetManager, large: HubServer
+) -> None:
+    record = manager.download(REPO, split=["test", "train"]).wait(60)
+    for splits in (["train", "test"], ["test", "train"]):
+        with pytest.raises(AlreadyExistsError) as caught:
+            manager.download(REPO, split=splits)
+        assert caught.value.existing_id == record.id
+    with pytest.raises(AlreadyExistsError, match="at commit"):
+        manager.download(REPO, split=["train", "test"], revision="main").wait(60)
+    assert manager.download(REPO, split="test").wait(60).splits == ("test",)
+
+
+def test_a_closed_manager_starts_nothing_and_leaves_no_row(
+    data_dir: Path, large: HubServer
+) -> None:
+    with DatasetManager(data_dir, device="cpu") as manager:
+        ready = manager.download(REPO, split="test").wait(60)
+        failed = manager.download("nobody/nothing")
+        with pytest.raises(RepoNotFoundError):
+            failed.wait(60)
+    before = manager.list_datasets().items
+    for start in (
+        lambda: manager.download("acme/notes"),
+        lambda: manager.import_files(__file__),
+        lambda: manager.retry(failed.dataset_id),
+        lambda: manager.verify(ready.id),
+    ):
+        with pytest.raises(InterruptedJobError, match="closed"):
+            start()
+    with DatasetManager(data_dir, device="cpu") as manager:
+        assert manager.list_datasets().items == before
+        assert manager.jobs() == []
 
 
 CHILD = """

@@ -146,8 +146,9 @@ class DownloadWork(DatasetWork):
                 status="ready", source="huggingface", limit=1_000_000, offset=0
             )
         for other in others:
-            same = (other.repo_id, other.config, other.splits, other.commit)
-            if other.id != mine.id and same == (mine.repo_id, mine.config, mine.splits, commit):
+            same = (other.repo_id, other.config, set(other.splits or ()), other.commit)
+            asked = (mine.repo_id, mine.config, set(mine.splits or ()), commit)
+            if other.id != mine.id and same == asked:
                 raise AlreadyExistsError(
                     f"{mine.repo_id} at commit {commit[:12]} is there already as {other.name!r}.",
                     existing_id=other.id,

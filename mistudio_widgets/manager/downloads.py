@@ -161,6 +161,7 @@ class DownloadMethods(Core):
         request: DownloadRequest | ImportRequest,
     ) -> Job:
         """Set a dataset back to work, by its paused job or a new one."""
+        self._must_be_open()
         self._parts.storage.set_manifest_aside(dataset_id)
         restart(writer, dataset_id, status)
         last = writer.last_job(dataset_id, [kind])
