@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_calls import our_threads
+from hub_calls import connections_to, our_threads
 from hub_server import HubServer
 
 from mistudio_widgets import DatasetManager, DatasetsPanel, TokenizationSettings
@@ -144,14 +144,6 @@ def test_a_hub_that_does_not_answer_keeps_nothing_else_waiting(wire: Wire, hub: 
         answer.set()
     for number in range(8):
         wire.wait_for(lambda m, number=number: m.get("request_id") == f"plan-{number}")
-
-
-def connections_to(server: HubServer) -> set[str]:
-    """Return this machine's open connections to the server, by the client's address."""
-    port = f":{int(server.url.rpartition(':')[2]):04X}"
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    established = "01"
-    return {row[1] for row in rows if row[2].endswith(port) and row[3] == established}
 
 
 def test_an_aborted_plan_ends_with_its_thread_and_its_connection(

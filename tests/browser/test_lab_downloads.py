@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import random
 import re
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hub_calls import connections_to
 from hub_server import HubServer
 from playwright.sync_api import Locator, Page, expect
 
@@ -140,6 +143,21 @@ def test_a_plan_is_shown_for_what_was_typed_last(panel: Page, hub: HubServer) ->
     )
     expect(part(panel, "form.button")).to_be_enabled()
     assert _button_below_repository(panel) == button
+
+
+def test_typing_on_ends_the_earlier_plan_in_the_kernel(panel: Page, hub: HubServer) -> None:
+    fault = hub.add_fault("acme/silent", times=100, gate=threading.Event())
+    _repository(panel).fill("acme/silent")
+    assert fault.struck.wait(60)
+    asking = connections_to(hub)
+    assert asking
+    _repository(panel).fill("acme/gated")
+    expect(part(panel, "error.box")).to_contain_text("Ask for access")
+    # by itself the plan would give that connection up after 8 s
+    deadline = time.monotonic() + 5
+    while asking & connections_to(hub):
+        assert time.monotonic() < deadline, "the kernel still waits for what nobody wants"
+        panel.wait_for_timeout(50)
 
 
 def test_a_download_is_watched_paused_resumed_and_cancelled(
