@@ -14,7 +14,7 @@
     │   └─ CatalogVersionError
     ├─ HubError
     │   ├─ RepoNotFoundError, GatedRepoError, RevisionNotFoundError
-    │   ├─ ConfigNotFoundError, SplitNotFoundError
+    │   ├─ ConfigNotFoundError, SplitNotFoundError    .choices
     │   ├─ UnsupportedRepoError, HubAuthError, HubRateLimitedError
     │   └─ HubUnavailableError(ConnectionError)
     ├─ UnsupportedFormatError              .path, .line
@@ -167,14 +167,22 @@ class RevisionNotFoundError(HubError):
     code = "revision_not_found"
 
 
-class ConfigNotFoundError(HubError):
-    """The repository has no such config."""
+class _NoSuchChoiceError(HubError):
+    def __init__(
+        self, message: str, *, choices: tuple[str, ...] = (), hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.choices = choices
+
+
+class ConfigNotFoundError(_NoSuchChoiceError):
+    """The repository has no such config, or several and no default; ``choices`` names them."""
 
     code = "config_not_found"
 
 
-class SplitNotFoundError(HubError):
-    """The config has no such split."""
+class SplitNotFoundError(_NoSuchChoiceError):
+    """The config has no such split; ``choices`` names those that it has."""
 
     code = "split_not_found"
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from pydantic.json_schema import models_json_schema
 
-from .errors import InvalidRequestError, MiStudioError
+from .errors import ConfigNotFoundError, InvalidRequestError, MiStudioError, SplitNotFoundError
 from .records import (
     DatasetId,
     DatasetRecord,
@@ -41,9 +42,11 @@ from .records import (
 
 MAX_REQUEST_BYTES: Final = 1_000_000
 MAX_REPLY_BYTES: Final = 8_000_000
+MAX_CHOICES: Final = 500
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-ShortText = Annotated[str, StringConstraints(max_length=500)]
+MAX_SHORT_TEXT: Final = 500
+ShortText = Annotated[str, StringConstraints(max_length=MAX_SHORT_TEXT)]
 SplitNames = ShortText | Annotated[list[ShortText], Field(min_length=1, max_length=100)]
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 HfToken = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -190,6 +193,17 @@ class Ping(_Request):
     kind: Literal["ping"]
 
 
+class Abort(_Request):
+    """Nobody waits for an earlier request any more.
+
+    What can be ended in the middle is ended, what has not begun is not done. The earlier request
+    has its own reply all the same: with the error ``cancelled``, or that it was done.
+    """
+
+    kind: Literal["abort"]
+    aborted_id: RequestId
+
+
 Request = Annotated[
     ListDatasets
     | GetDataset
@@ -206,7 +220,8 @@ Request = Annotated[
     | DeleteTokenization
     | PreviewTokens
     | Storage
-    | Ping,
+    | Ping
+    | Abort,
     Field(discriminator="kind"),
 ]
 
@@ -287,6 +302,12 @@ class Pong(Record):
     version: str
 
 
+class Aborted(Record):
+    """An earlier request was told to end, unless it had its reply already."""
+
+    was_under_way: bool
+
+
 class Results(Record):
     """What each kind of request is answered with."""
 
@@ -306,15 +327,23 @@ class Results(Record):
     preview_tokens: TokenPreview
     storage: StorageReport
     ping: Pong
+    abort: Aborted
 
 
 class ErrorInfo(Record):
-    """An error as the panel shows it."""
+    """An error as the panel shows it.
+
+    Attributes
+    ----------
+    choices : tuple of str
+        What could be asked for instead, where the error knows it: the first 500 names.
+    """
 
     code: str
     message: str
     hint: str | None
     field: str | None
+    choices: tuple[str, ...]
 
 
 class Failure(Record):
@@ -394,6 +423,22 @@ def failure(request_id: str | None, error: MiStudioError) -> dict[str, Any]:
         message=error.message,
         hint=error.hint,
         field=error.field if isinstance(error, InvalidRequestError) else None,
+        choices=_choices(error),
+    )
+    return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
+
+
+def _choices(error: MiStudioError) -> tuple[str, ...]:
+    if not isinstance(error, ConfigNotFoundError | SplitNotFoundError):
+        return ()
+    can_be_asked = (name for name in error.choices if len(name) <= MAX_SHORT_TEXT)
+    return tuple(islice(can_be_asked, MAX_CHOICES))
+
+
+def cancelled(request_id: str) -> dict[str, Any]:
+    """Build the reply to a request that was aborted before it was done."""
+    info = ErrorInfo(
+        code="cancelled", message="The request was aborted.", hint=None, field=None, choices=()
     )
     return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
 

@@ -48,6 +48,7 @@ RESERVE_SHARE: Final = 0.05
 RESERVE_BYTES: Final = 2 * 1024**3
 LOW_DISK_SHARE: Final = 0.8
 _HASH_BLOCK_BYTES: Final = 1 << 20
+_MAX_SHOWN: Final = 200
 _TRASH_PREFIX: Final = "trash_"
 _REPAIR_HINT: Final = "Verify the dataset, then retry."
 _ASIDE: Final = "manifest.damaged.json"
@@ -77,25 +78,50 @@ class Storage:
     root : Path
         Made when it is missing, unless ``read_only``.
 
+    Raises
+    ------
+    StorageError
+        It is no folder, or one that cannot be written to.
+
     *Threads:* stateless beyond its paths; every method may be called from any thread.
     """
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
-        self.root = root.expanduser().absolute()
         self.reserve_bytes: int | None = None
-        if not read_only:
-            self._make_folders()
-        self.root = self.root.resolve()
+        self.root = root
+        try:
+            self.root = root.expanduser().absolute()
+            if not read_only:
+                self._make_folders()
+            elif self.root.exists() and not self.root.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            self.root = self.root.resolve()
+        # what pathlib raises for a NUL, for an unknown user's home, and for a loop of links
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._unusable(error, read_only=read_only) from error
 
     def _make_folders(self) -> None:
-        try:
-            for name in ("datasets", "staging", "jobs", "owners"):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"The data folder {shown_path(self.root)} cannot be used: {error.strerror}.",
-                hint="Set data_dir or MISTUDIO_DATA_DIR to a folder that you may write to.",
-            ) from error
+        for name in ("", "datasets", "staging", "jobs", "owners"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+            if not os.access(self.root / name, os.W_OK | os.X_OK):
+                is_read_only = os.statvfs(self.root / name).f_flag & os.ST_RDONLY
+                reason = errno.EROFS if is_read_only else errno.EACCES
+                raise OSError(reason, os.strerror(reason))
+
+    def _unusable(self, error: Exception, *, read_only: bool) -> StorageError:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error).rstrip(".")
+        if isinstance(error, FileExistsError):
+            reason = f"{shown_path(error.filename)} is not a folder"
+        hint = "Set data_dir or MISTUDIO_DATA_DIR to a folder that you may write to"
+        if read_only:
+            hint = "Set data_dir or MISTUDIO_DATA_DIR to a data folder"
+        elif os.path.exists(self.root / "catalog.duckdb"):  # noqa: PTH110 -- pathlib's raises
+            hint += ", or open it with read_only=True"
+        return StorageError(
+            f"The data folder {shown_path(self.root)[:_MAX_SHOWN]!r} cannot be used: "
+            f"{reason[:_MAX_SHOWN]}.",
+            hint=f"{hint}.",
+        )
 
     @property
     def catalog_path(self) -> Path:

@@ -97,3 +97,11 @@ def fetched_again(hub: HubServer, name: str) -> list[int]:
     bodies = [r for r in hub.requests if r.path.endswith(name) and r.sent]
     ends = [r.start + r.sent for r in bodies]
     return [end - later.start for end, later in zip(ends, bodies[1:], strict=False)]
+
+
+def connections_to(server: HubServer) -> set[str]:
+    """Return this machine's open connections to the server, by the client's address."""
+    port = f":{int(server.url.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established = "01"
+    return {row[1] for row in rows if row[2].endswith(port) and row[3] == established}

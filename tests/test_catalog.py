@@ -407,3 +407,10 @@ def test_a_forked_child_leaves_the_parents_catalog_alone(tmp_path: Path) -> None
     path = tmp_path / "catalog.duckdb"
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, str(path)]
     subprocess.run(command, check=True, timeout=60)
+
+
+def test_a_lock_that_cannot_be_taken_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "catalog.lock").mkdir()
+    with pytest.raises(CatalogError, match="cannot be changed: Is a directory") as caught:
+        Catalog(tmp_path / "catalog.duckdb")
+    assert caught.value.hint

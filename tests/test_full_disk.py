@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from trained_tokenizers import save_byte_level
 
 from mistudio_widgets import DatasetManager
 from mistudio_widgets.catalog import Catalog
-from mistudio_widgets.errors import InsufficientDiskSpaceError, MiStudioError
+from mistudio_widgets.errors import InsufficientDiskSpaceError, MiStudioError, StorageError
 
 TEXTS = [f"text number {number}\n" for number in range(200)]
 
@@ -127,3 +128,16 @@ def test_a_commit_without_room_commits_nothing(disk: Path) -> None:
     with catalog.write() as writer:
         writer._cursor.execute("CREATE TABLE catalog.filling AS SELECT range FROM range(99)")
     assert catalog.version() != version
+
+
+def test_a_disk_that_became_read_only_can_still_be_looked_at(disk: Path, text_file: Path) -> None:
+    with DatasetManager(disk / "data", device="cpu") as manager:
+        manager._parts.storage.reserve_bytes = 0
+        record = manager.import_files(text_file).wait(60)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(StorageError, match="Read-only file system") as caught:
+        DatasetManager(disk / "data")
+    assert "read_only=True" in str(caught.value.hint)
+    with DatasetManager(disk / "data", read_only=True) as reader:
+        assert reader.get_dataset(record.id).status == "ready"
+        assert reader.load(record.id, "train").num_rows == len(TEXTS)

@@ -14,7 +14,7 @@ from hub_fixtures import parquet
 
 from mistudio_widgets import DatasetManager
 from mistudio_widgets.errors import JobCancelled, MalformedFileError, UnsupportedRepoError
-from mistudio_widgets.importer import Loader, import_loaded
+from mistudio_widgets.importer import Loader, import_loaded, loaded
 from mistudio_widgets.progress import Progress
 
 REPO = "acme/options"
@@ -57,6 +57,33 @@ CASES = {
     "packed": ({"train.csv.gz": gzip.compress(b"id;text\n1;a\n")}, "sep: ';'"),
     "brackets": ({"train[1].csv": b"id;text\n1;a\n"}, "sep: ';'"),
     "field": ({"train.json": NESTED}, "field: rows"),
+    "field of gz": ({"train.json.gz": gzip.compress(NESTED)}, "field: rows"),
+    "field of texts": ({"train.json": b'{"a": [[1]], "rows": ["one", "two"]}'}, "field: rows"),
+    "field of columns": ({"train.json": b'{"rows": {"text": ["a", "b"]}}'}, "field: rows"),
+    "field with nan": ({"train.json": b'{"rows": [{"text": "a", "n": NaN}]}'}, "field: rows"),
+    "field twice": (
+        {"train.json": b'{"rows": [{"text": "a"}], "rows": [{"text": "b"}]}'},
+        "field: rows",
+    ),
+    "field latin": (
+        {"train.json": '{"rows": [{"text": "é"}]}'.encode("latin-1")},
+        "field: rows\nencoding: latin-1",
+    ),
+    "field utf-16": (
+        {"train.json": '{"rows": [{"text": "é😀"}]}'.encode("utf-16")},
+        "field: rows\nencoding: utf-16",
+    ),
+    "field with features": (
+        {"train.json": b'{"rows": [{"text": "a", "label": "good"}, {"label": "bad"}]}'},
+        "field: rows\n" + FEATURES,
+    ),
+    "field of two files": (
+        {
+            "train-0.json": b'{"rows": [{"text": "a", "n": 1}]}',
+            "train-1.json": b'{"rows": [{"text": "b", "n": 2}, {"n": null, "text": "c"}]}',
+        },
+        "field: rows",
+    ),
     "json encoding": ({"train.jsonl": '{"text": "é"}\n'.encode("latin-1")}, "encoding: latin-1"),
     "sample_by": ({"train.txt": b"a\nb\n\nc\nd\n"}, "sample_by: paragraph"),
     "document": ({"train.txt": b"a\nb\n\nc\n"}, "sample_by: document"),
@@ -161,6 +188,13 @@ def test_an_option_that_cannot_be_honoured_is_named(hub, client, option, said):
         ({"train.csv": b"id;text\n1;a\n2;b;c;d\n"}, "sep: ;"),
         ({"train.csv": b"id;text\n1;\xff\n"}, "sep: ;"),
         ({"train.json": NESTED}, "field: nothing"),
+        ({"train.json": b"[1]"}, "field: rows"),
+        ({"train.json": b'{"rows": []}'}, "field: rows"),
+        ({"train.json": b'{"rows": 7}'}, "field: rows"),
+        ({"train.json": b'{"rows": [{"text": "a"}'}, "field: rows"),
+        ({"train.json": b'{"rows": [{"text": "a"}]} {'}, "field: rows"),
+        ({"train.json": b'{"rows": [' + b"[" * 5000 + b"]" * 5000 + b"]}"}, "field: rows"),
+        ({"train.json": b'{"rows": [{"text": "\xff"}]}'}, "field: rows"),
         ({"train.csv": CSV}, "usecols: [nothing]"),
         ({"train.csv": CSV}, "skipfooter: 1"),
     ],
@@ -171,6 +205,83 @@ def test_files_that_cannot_be_read_so_are_named(hub, manager, files, options):
         manager.download(REPO, hf_token=False).wait(60)
     assert str(manager.data_dir) not in str(caught.value)
     assert REPO in str(caught.value)
+
+
+@pytest.fixture
+def below_rows(tmp_path):
+    """Import a file's rows below "rows", in pieces."""
+
+    def run(text: str, *, progress=None, check_space=lambda _: None, **options):
+        source, into = tmp_path / "a.json", tmp_path / "into"
+        into.mkdir()
+        source.write_text(text)
+        loader = Loader("json", {"field": "rows", **options})
+        progress = progress or Progress()
+        found = import_loaded(
+            {"train": [source]}, loader, into, progress=progress, check_space=check_space
+        )
+        assert [path.name for path in into.iterdir()] == ["train-00000.parquet"]
+        return found, pq.read_table(into / "train-00000.parquet")
+
+    return run
+
+
+class Counting(Progress):
+    """Remembers how far the reading was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[int] = []
+
+    def advance(self, units=1, *, measured=True):
+        super().advance(units, measured=measured)
+        state = self.state()
+        if state.phase == "reading" and units:
+            self.read.append(state.done)
+
+
+def test_rows_below_a_field_are_read_in_pieces_with_the_columns_of_all(below_rows, monkeypatch):
+    monkeypatch.setattr(loaded, "_MAX_WHOLE_BYTES", 10)
+    padding = "x" * 100
+    many = [{"text": f"{n} {padding}", "n": n, "deep": {"a": n}} for n in range(60_000)]
+    many[50_000] |= {"late": True, "n": 1.5, "deep": {"b": "c"}}
+    many[55_000]["n"] = None
+    told = json.dumps({"note": {"rows": [1]}, "rows": many, "after": [[{}]]})
+    progress = Counting()
+    found, table = below_rows(told, progress=progress)
+    assert found.columns["n"] == "double"
+    whole = [{"late": None, **row, "deep": {"a": None, "b": None, **row["deep"]}} for row in many]
+    assert table.to_pylist() == whole
+    assert progress.read[-1] == len(told)
+    assert 0 < min(progress.read) < len(told) / 4
+
+
+def test_a_cancel_ends_in_the_middle_of_an_array(below_rows, tmp_path, monkeypatch):
+    class Impatient(Progress):
+        """Is cancelled after a few looks."""
+
+        looks = 0
+
+        def advance(self, units=1, *, measured=True):
+            self.looks += 1
+            if self.looks == 5:
+                self.cancel()
+            super().advance(units, measured=measured)
+
+    told = json.dumps({"rows": [{"text": "x" * 1000}] * 50_000})
+    progress = Impatient()
+    with pytest.raises(JobCancelled):
+        below_rows(told, progress=progress)
+    assert progress.looks == 5
+    assert progress.state().done < len(told) / 4
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+def test_what_is_no_array_is_read_as_a_whole_up_to_a_size(below_rows, monkeypatch):
+    monkeypatch.setattr(loaded, "_MAX_WHOLE_BYTES", 10)
+    with pytest.raises(MalformedFileError, match="'rows' is no array") as caught:
+        below_rows('{"rows": {"text": ["a", "b"]}}')
+    assert "array of objects" in str(caught.value.hint)
 
 
 # the library leaves the file to the garbage collector when it is not read to its end

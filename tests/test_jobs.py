@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -308,6 +309,85 @@ def test_closing_interrupts_what_runs_and_what_waits(runner: JobRunner) -> None:
         assert work.undone == []
     with pytest.raises(InterruptedJobError, match="closed"):
         runner.submit(Job("import", DATASET), works[0])
+
+
+def _threads_of_jobs() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "mistudio-" in thread.name]
+
+
+def test_closing_waits_for_a_job_that_is_telling_of_its_end(tmp_path: Path) -> None:
+    telling, go_on = threading.Event(), threading.Event()
+
+    def tell(job: Job) -> None:
+        if job.state == "succeeded":
+            telling.set()
+            assert go_on.wait(60)
+
+    runner = JobRunner({"import": 1}, tmp_path, on_change=tell, on_tick=lambda _jobs: None)
+    job = Job("import", DATASET)
+    runner.submit(job, RecordedWork(lambda _job: 1))
+    assert telling.wait(60)
+    assert runner.active() == []
+    with ThreadPoolExecutor(1) as pool:
+        closed = pool.submit(lambda: (runner.close(60), job.has_ended, _threads_of_jobs()))
+        with pytest.raises(TimeoutError):
+            closed.result(0.2)
+        go_on.set()
+        assert closed.result(60) == (True, True, [])
+
+
+def test_closing_tells_of_a_thread_that_does_not_end(runner: JobRunner) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def body(_job: Job) -> None:
+        started.set()
+        assert go_on.wait(60)
+
+    job = Job("import", DATASET)
+    runner.submit(job, RecordedWork(body))
+    assert started.wait(60)
+    assert not runner.close(0.05)
+    assert not job.has_ended
+    go_on.set()
+    assert job.wait(60) is None
+    assert runner.close(60)
+
+
+def test_a_listener_may_close_the_runner(tmp_path: Path) -> None:
+    closed: list[bool] = []
+
+    def tell(job: Job) -> None:
+        if job.state == "succeeded":
+            closed.append(runner.close(60))
+
+    runner = JobRunner({"import": 1}, tmp_path, on_change=tell, on_tick=lambda _jobs: None)
+    job = Job("import", DATASET)
+    runner.submit(job, RecordedWork(lambda _job: 1))
+    assert job.wait(60) == 1
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("asked", ["pause", "cancel"])
+def test_what_was_asked_for_before_closing_is_done(runner: JobRunner, asked: str) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def body(job: Job) -> None:
+        started.set()
+        assert go_on.wait(60)
+        job.progress.check()
+
+    work = PausedWork(body)
+    job = Job("download", DATASET)
+    runner.submit(job, work)
+    assert started.wait(60)
+    getattr(job, asked)()
+    assert not runner.close(0)
+    go_on.set()
+    assert runner.close(60)
+    assert job.has_ended
+    assert (work.paused, work.undone) == (([job.id], []) if asked == "pause" else ([], [job.id]))
+    assert work.failed == []
+    assert runner.find(job.id) is None
 
 
 def test_a_failing_listener_does_not_end_jobs(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hub_fixtures import READER_TOKEN
+from hub_repos import Blob
 from hub_server import HubServer
 from small_disk import fill, small_disk
 
@@ -32,6 +33,7 @@ from mistudio_widgets.errors import (
     InvalidRequestError,
     JobCancelled,
     NotFoundError,
+    RepoNotFoundError,
 )
 from mistudio_widgets.jobs import Job
 from mistudio_widgets.records import DatasetRecord, Event, new_job_id
@@ -451,6 +453,41 @@ def test_of_many_that_ask_at_once_one_downloads(manager: DatasetManager, large: 
     assert manager.list_datasets().total == 1
 
 
+def test_splits_in_another_order_are_the_same_download(
+    manager: DatasetManager, large: HubServer
+) -> None:
+    record = manager.download(REPO, split=["test", "train"]).wait(60)
+    for splits in (["train", "test"], ["test", "train"]):
+        with pytest.raises(AlreadyExistsError) as caught:
+            manager.download(REPO, split=splits)
+        assert caught.value.existing_id == record.id
+    with pytest.raises(AlreadyExistsError, match="at commit"):
+        manager.download(REPO, split=["train", "test"], revision="main").wait(60)
+    assert manager.download(REPO, split="test").wait(60).splits == ("test",)
+
+
+def test_a_closed_manager_starts_nothing_and_leaves_no_row(
+    data_dir: Path, large: HubServer
+) -> None:
+    with DatasetManager(data_dir, device="cpu") as manager:
+        ready = manager.download(REPO, split="test").wait(60)
+        failed = manager.download("nobody/nothing")
+        with pytest.raises(RepoNotFoundError):
+            failed.wait(60)
+    before = manager.list_datasets().items
+    for start in (
+        lambda: manager.download("acme/notes"),
+        lambda: manager.import_files(__file__),
+        lambda: manager.retry(failed.dataset_id),
+        lambda: manager.verify(ready.id),
+    ):
+        with pytest.raises(InterruptedJobError, match="closed"):
+            start()
+    with DatasetManager(data_dir, device="cpu") as manager:
+        assert manager.list_datasets().items == before
+        assert manager.jobs() == []
+
+
 CHILD = """
 import json, sys
 from mistudio_widgets import DatasetManager
@@ -527,6 +564,34 @@ def test_originals_are_kept_when_asked_for(keeping: DatasetManager, hub: HubServ
     for name in kept:
         assert (folder / "originals" / name).read_bytes() == files[name].content
     assert not (folder / "partial").exists()
+
+
+def test_kept_originals_are_verified_and_repaired(
+    keeping: DatasetManager, hub: HubServer, tokenizer_path: Path
+) -> None:
+    names = [f"train-{number}.jsonl" for number in range(3)]
+    lines = {name: f'{{"text": "of {name}"}}\n'.encode() * 500 for name in names}
+    hub.add("dataset", "acme/kept", {name: Blob(lines[name], is_lfs=True) for name in names})
+    record = keeping.download("acme/kept").wait(60)
+    made = keeping.tokenize(record.id, tokenizer=str(tokenizer_path), max_length=16).wait(60)
+    whole = keeping.verify(record.id).wait(60)
+    folder = keeping.data_dir / "datasets" / record.id
+    listed = {p.name for p in _files(folder)} - {"manifest.json", "receipt.json"}
+    assert (whole.damaged, whole.num_files) == ((), len(listed))
+    damaged = folder / "originals" / names[1]
+    damaged.write_bytes(lines[names[1]][:-2] + b"\n\n")
+    report = keeping.verify(record.id).wait(60)
+    assert report.damaged == (f"originals/{names[1]}",)
+    assert keeping.get_dataset(record.id).error_code == "corrupt_file"
+    hub.requests.clear()
+    # another manager, which keeps none of its own
+    with DatasetManager(keeping.data_dir, device="cpu") as other:
+        assert other.retry(record.id).wait(60).status == "ready"
+        fetched = [r.path.rpartition("/")[2] for r in hub.requests if r.origin == "cdn"]
+        assert fetched == [names[1]]
+        assert {p.name: p.read_bytes() for p in _files(folder / "originals")} == lines
+        assert other.verify(record.id).wait(60) == whole
+    assert keeping.get_tokenization(made.id).status == "ready"
 
 
 def _files(folder: Path) -> list[Path]:
@@ -706,15 +771,3 @@ def test_splits_may_be_written_in_many_ways(
     record = manager.download(REPO, split=split).wait(60)
     assert record.splits == splits
     assert set(record.split_info) == set(splits or ("train", "test"))
-
-
-@pytest.mark.parametrize("given", [{"split": 5}, {"split": [5]}, {"name": 5}, {"name": " "}])
-def test_what_cannot_be_meant_is_refused_at_once(
-    manager: DatasetManager, large: HubServer, given: dict[str, Any]
-) -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        manager.download(REPO, **given)
-    assert caught.value.field in given
-    assert manager.list_datasets().total == 0
-    with pytest.raises(NotFoundError):
-        manager.retry(5)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,11 +19,14 @@ from mistudio_widgets.errors import (
     AlreadyExistsError,
     GatedRepoError,
     InsufficientDiskSpaceError,
+    InvalidRequestError,
     MiStudioError,
+    NotFoundError,
     RepoNotFoundError,
     SplitNotFoundError,
     TokenizerNotFoundError,
 )
+from mistudio_widgets.records import new_dataset_id
 
 
 def test_a_plan_tells_what_would_be_fetched(manager: DatasetManager, hub: HubServer) -> None:
@@ -218,3 +222,61 @@ def test_names_that_look_like_globs_are_one_file_each(
     record = manager.download("acme/globs").wait(60)
     texts = manager.load(record.id, "train")["text"]
     assert sorted(texts) == sorted(names)
+
+
+class _Unknown:
+    """Of no type that anything takes."""
+
+
+_NO_NAMES = (5, 0, 2.5, b"x", [], {}, {"a": 1}, True, object, _Unknown(), "a\x00b", "a\ud800b")
+_WRONG = {
+    "repo_id": (*_NO_NAMES, None, "", "a b", ["acme/notes"]),
+    "config": (*_NO_NAMES, "x" * 501, ["en"]),
+    "split": (5, 0, 2.5, b"x", {"a": 1}, {"a"}, True, [5], ["a", None], "a\x00b", "x" * 501),
+    "revision": (*_NO_NAMES, "x" * 501),
+    "hf_token": (5, 0, 2.5, b"hf_secretInBytes", [], ["hf_secretInList"], object, _Unknown()),
+    "name": (5, 0, 2.5, b"x", [], ["a"], {}, True, object, "  ", "x" * 501, "a\ud800b"),
+    "tokenize": (5, 0, 2.5, b"x", [], ["a"], True, object, "gpt2"),
+}
+
+
+def _refused(call: Callable[..., object], field: str, value: object, **given: object) -> str:
+    with pytest.raises(InvalidRequestError) as caught:
+        call(**{**given, field: value})
+    assert caught.value.field == field, repr(value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("field", _WRONG)
+def test_what_is_no_argument_of_a_download_is_refused_by_its_name(
+    manager: DatasetManager, hub: HubServer, field: str
+) -> None:
+    calls: list[Callable[..., object]] = [manager.download]
+    if field not in ("name", "tokenize"):
+        calls.append(manager.plan_download)
+    for call in calls:
+        for value in _WRONG[field]:
+            message = _refused(call, field, value, repo_id="acme/notes")
+            assert "hf_secret" not in message
+            assert len(message) < 500
+    assert manager.list_datasets().total == 0
+    assert hub.requests == []
+
+
+def test_what_is_no_argument_of_a_retry_is_refused_by_its_name(manager: DatasetManager) -> None:
+    for value in _WRONG["hf_token"]:
+        given = {"dataset_id": new_dataset_id()}
+        assert "hf_secret" not in _refused(manager.retry, "hf_token", value, **given)
+    for value in (5, 2.5, b"x", [], {}, None, True, _Unknown()):
+        for call in (manager.retry, manager.verify, manager.get_dataset):
+            _refused(call, "dataset_id", value)
+    with pytest.raises(NotFoundError):
+        manager.retry("ds_\ud800")
+
+
+def test_blank_fields_of_a_form_are_none(manager: DatasetManager) -> None:
+    given = {"config": "", "split": " ", "revision": "", "hf_token": " "}
+    plan = manager.plan_download("acme/notes", **given)
+    assert plan.splits == ("train", "test")
+    job = manager.download("acme/notes", name="", **given)
+    assert job.wait(60).name == "acme/notes"

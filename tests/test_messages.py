@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from mistudio_widgets import messages
-from mistudio_widgets.errors import InvalidRequestError, NotFoundError
+from mistudio_widgets.errors import (
+    ConfigNotFoundError,
+    InvalidRequestError,
+    NotFoundError,
+    SplitNotFoundError,
+)
 from mistudio_widgets.messages import (
     Failure,
     PanelState,
@@ -161,9 +166,19 @@ def test_a_token_is_not_shown() -> None:
 
 def test_only_a_refused_field_is_named() -> None:
     assert failure("a", NotFoundError("Gone."))["error"]["field"] is None
+    names = ("x" * 501, *map(str, range(1000)))
+    for missing in (ConfigNotFoundError, SplitNotFoundError):
+        given = failure("a", missing("None.", choices=names))["error"]["choices"]
+        assert given == list(map(str, range(500))), "as many as can be asked for and shown"
     bad = failure(None, InvalidRequestError("No.", field="x", hint="y"))
     assert bad == {
         "request_id": None,
         "ok": False,
-        "error": {"code": "invalid_request", "message": "No.", "hint": "y", "field": "x"},
+        "error": {
+            "code": "invalid_request",
+            "message": "No.",
+            "hint": "y",
+            "field": "x",
+            "choices": [],
+        },
     }

@@ -3,9 +3,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
+from small_disk import small_disk
 
 from mistudio_widgets.errors import (
     CorruptFileError,
@@ -173,11 +175,47 @@ def test_hashing_counts_and_cancels(tmp_path: Path) -> None:
         sha256_of(path, progress)
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    blocker = tmp_path / "file"
-    blocker.write_text("")
-    with pytest.raises(StorageError, match="cannot be used"):
-        Storage(blocker / "data")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("file", "file is not a folder"),
+        ("file/data", "Not a directory"),
+        ("with-a-file", "datasets is not a folder"),
+        ("loop", "loop is not a folder"),
+        ("nul\0", "null byte"),
+        ("~nobody-of-this-name/data", "home directory"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_what_can_be_no_data_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("loop").symlink_to("loop")
+    Path("with-a-file").mkdir()
+    Path("with-a-file/datasets").write_text("")
+    with pytest.raises(StorageError, match=reason) as caught:
+        Storage(Path(name))
+    assert "cannot be used" in caught.value.message
+    assert "data_dir" in str(caught.value.hint)
+    assert len(str(caught.value)) < 700
+    if name not in ("with-a-file", "file/data"):
+        with pytest.raises(StorageError, match="cannot be used"):
+            Storage(Path(name), read_only=True)
+
+
+def test_a_disk_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        (disk / "old").mkdir()
+        Storage(disk / "used")
+        (disk / "used" / "catalog.duckdb").touch()
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        for name, offers in (("new", False), ("old", False), ("used", True)):
+            with pytest.raises(StorageError, match="Read-only file system") as caught:
+                Storage(disk / name)
+            assert ("read_only=True" in str(caught.value.hint)) == offers
+            assert Storage(disk / name, read_only=True).root == disk / name
 
 
 def test_read_only_makes_no_folder(data_dir: Path) -> None:

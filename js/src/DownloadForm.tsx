@@ -56,7 +56,7 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
     [failed, planned.failed].some((error) => error !== null && fieldOf(error) === field);
   const isEmpty = values.repo.trim() === "";
   const { known } = planned;
-  const splits = known?.configs[values.config.trim() || (known.config ?? "")] ?? [];
+  const splits = known?.splits[values.config.trim()] ?? [];
   return (
     <Form part="form.fields" className="space-y-4" onSubmit={submit} onBlur={planned.hurry}>
       <Field
@@ -122,7 +122,7 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
         <Suggestions id={`${id}-splits`} values={splits.map((value) => ({ value }))} />
         <Suggestions
           id={`${id}-configs`}
-          values={Object.keys(known?.configs ?? {}).map((value) => ({ value }))}
+          values={(known?.configs ?? []).map((value) => ({ value }))}
         />
       </div>
       {!isEmpty && invalid === null && <PlanBox {...planned} />}

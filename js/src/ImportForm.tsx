@@ -72,7 +72,7 @@ export function ImportForm({ send, disabled }: ImportFormProps) {
         />
         <p id="import-paths-help" data-part="form.help" className="mt-1 text-xs text-slate-500">
           Files, folders or globs on the kernel's machine, one per line. Text, csv, tsv, json,
-          jsonl, parquet and arrow, also compressed
+          jsonl, parquet, arrow and webdataset (.tar), also compressed
         </p>
       </div>
       <div data-part="form.grid" className="grid grid-cols-2 gap-4">

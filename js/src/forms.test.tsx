@@ -78,7 +78,7 @@ describe("DownloadForm", () => {
   });
 
   it("marks the field that the kernel names", async () => {
-    const info = { code: "split_not_found", message: "No split x.", hint: null, field: "split" };
+    const info = { code: "invalid_request", message: "No split x.", hint: null, field: "split" };
     const send = () => Promise.reject(new RequestError(info));
     render(<DownloadForm send={send as never} disabled={false} />);
     await userEvent.type(repo(), "a/b{Enter}");

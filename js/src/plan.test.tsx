@@ -18,7 +18,7 @@ interface Asked {
   params: Record<string, unknown>;
   signal: AbortSignal;
   answer: (plan?: Partial<DownloadPlan>) => Promise<void>;
-  refuse: (code: string, hint?: string) => Promise<void>;
+  refuse: (code: string, hint?: string, choices?: string[]) => Promise<void>;
 }
 
 function show(disabled = false) {
@@ -32,10 +32,11 @@ function show(disabled = false) {
         params,
         signal,
         answer: (change) => act(async () => resolve(aPlan({ ...params, ...change }))),
-        refuse: (code, hint = "Do this.") =>
-          act(async () =>
-            reject(new RequestError({ code, message: `It is ${code}.`, hint, field: null })),
-          ),
+        refuse: (code, hint = "Do this.", choices = []) =>
+          act(async () => {
+            const message = `It is ${code}.`;
+            reject(new RequestError({ code, message, hint, field: null, choices }));
+          }),
       });
     });
   const form = (isDisabled: boolean) => <DownloadForm send={send as never} disabled={isDisabled} />;
@@ -111,6 +112,37 @@ it("shows what would be downloaded", async () => {
   ]);
   type("config", "fr");
   expect([suggested("config"), suggested("split")]).toEqual([["en", "fr"], ["train"]]);
+});
+
+it("offers what there is when what was asked for is not there, also while typing on", async () => {
+  const { last, type, suggested } = show();
+  type("repo", "a/b");
+  wait(1);
+  await last().refuse("config_not_found", "Choose one config: en, fr.", ["en", "fr"]);
+  expect([suggested("config"), suggested("split")]).toEqual([["en", "fr"], []]);
+  type("config", "f");
+  expect(suggested("config")).toEqual(["en", "fr"]);
+  wait(1);
+  await last().refuse("hub_unavailable");
+  expect(suggested("config")).toEqual(["en", "fr"]);
+  type("config", "fr");
+  type("split", "dev");
+  wait(1);
+  await last().refuse("split_not_found", "It has: train, test.", ["train", "test"]);
+  expect([suggested("config"), suggested("split")]).toEqual([
+    ["en", "fr"],
+    ["train", "test"],
+  ]);
+  type("config", "en");
+  expect(suggested("split")).toEqual([]);
+  type("repo", "a/c");
+  wait(1);
+  await last().refuse("split_not_found", "It has: all.", ["all"]);
+  expect([suggested("config"), suggested("split")]).toEqual([[], ["all"]]);
+  type("config", "");
+  wait(1);
+  await last().refuse("split_not_found", "It has: all.", ["all"]);
+  expect(suggested("split")).toEqual(["all"]);
 });
 
 it("says what is not known, and what does not fit", async () => {

@@ -11,21 +11,27 @@ export type Params<K extends Kind> = Omit<
 export type Send = <K extends Kind>(
   kind: K,
   params: Params<K>,
+  /** Aborting also ends what the kernel does for the request, as far as that can be ended. */
   options?: { signal?: AbortSignal },
 ) => Promise<Results[K]>;
+
+type Refusal = Omit<ErrorInfo, "choices"> & Partial<Pick<ErrorInfo, "choices">>;
 
 /** A request that was not done, with what would work. */
 export class RequestError extends Error {
   readonly code: string;
   readonly hint: string | null;
   readonly field: string | null;
+  /** What could be asked for instead, where the kernel knows it. */
+  readonly choices: readonly string[];
 
-  constructor({ code, message, hint, field }: ErrorInfo) {
+  constructor({ code, message, hint, field, choices = [] }: Refusal) {
     super(message);
     this.name = "RequestError";
     this.code = code;
     this.hint = hint;
     this.field = field;
+    this.choices = choices;
   }
 }
 
@@ -60,7 +66,10 @@ export function createRequests(post: (message: object) => void): Requests {
       forget();
       entry.resolve(result);
     };
-    const abort = () => reject(signal?.reason);
+    const abort = () => {
+      reject(signal?.reason);
+      post({ kind: "abort", request_id: newRequestId(), aborted_id: request_id });
+    };
     const timer = setTimeout(() => reject(timeoutError()), TIMEOUT_S * 1000);
     signal?.addEventListener("abort", abort);
     pending.set(request_id, { resolve, reject });

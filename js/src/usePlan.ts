@@ -20,10 +20,18 @@ export interface Planned {
   /** Why these parameters have none. */
   failed: Failed | null;
   isAsking: boolean;
-  /** The last plan of the same repository, whatever config and split it was for. */
-  known: DownloadPlan | null;
+  /** What the same repository is known to have, from whatever was asked about it before. */
+  known: Contents | null;
   /** Ask at once, if it would be asked in a moment. */
   hurry: () => void;
+}
+
+/** What can be chosen of a repository. */
+export interface Contents {
+  repo_id: string;
+  configs: string[];
+  /** By config; under "" those of the default one. */
+  splits: Readonly<Record<string, string[]>>;
 }
 
 interface Answer {
@@ -35,7 +43,7 @@ interface Answer {
 export function usePlan({ params, isEnabled, send }: PlanOptions): Planned {
   const key = params === null ? null : JSON.stringify(params);
   const [answer, setAnswer] = useState<Answer | null>(null);
-  const [last, setLast] = useState<DownloadPlan | null>(null);
+  const [contents, setContents] = useState<Contents | null>(null);
   const waiting = useRef<(() => void) | null>(null);
 
   useEffect(() => {
@@ -47,13 +55,17 @@ export function usePlan({ params, isEnabled, send }: PlanOptions): Planned {
     };
     const ask = () => {
       stopWaiting();
-      send("plan_download", JSON.parse(key), { signal: abort.signal }).then(
+      const asked: Params<"plan_download"> = JSON.parse(key);
+      send("plan_download", asked, { signal: abort.signal }).then(
         (plan) => {
           setAnswer({ key, plan, failed: null });
-          setLast(plan);
+          setContents(contentsOf(plan));
         },
         (error: unknown) => {
-          if (!abort.signal.aborted) setAnswer({ key, plan: null, failed: describeError(error) });
+          if (abort.signal.aborted) return;
+          const failed = describeError(error);
+          setAnswer({ key, plan: null, failed });
+          setContents((before) => withChoices(before, asked, failed));
         },
       );
     };
@@ -71,7 +83,26 @@ export function usePlan({ params, isEnabled, send }: PlanOptions): Planned {
     plan: current?.plan ?? null,
     failed: current?.failed ?? null,
     isAsking: key !== null && isEnabled && current === null,
-    known: last?.repo_id === params?.repo_id ? last : null,
+    known: contents?.repo_id === params?.repo_id ? contents : null,
     hurry: () => waiting.current?.(),
   };
+}
+
+function contentsOf({ repo_id, config, configs }: DownloadPlan): Contents {
+  const splits = { ...configs, "": configs[config ?? ""] ?? [] };
+  return { repo_id, configs: Object.keys(configs), splits };
+}
+
+/** Learn from an error what there is, if it tells. */
+function withChoices(
+  before: Contents | null,
+  { repo_id, config }: Params<"plan_download">,
+  { code, choices }: Failed,
+): Contents | null {
+  const known = before?.repo_id === repo_id ? before : { repo_id, configs: [], splits: {} };
+  if (code === "config_not_found") return { ...known, configs: [...choices] };
+  if (code === "split_not_found") {
+    return { ...known, splits: { ...known.splits, [config ?? ""]: [...choices] } };
+  }
+  return before;
 }

@@ -9,6 +9,8 @@ export interface Failed {
   message: string;
   hint: string | null;
   field: string | null;
+  /** What could be asked for instead. */
+  choices: readonly string[];
 }
 
 export interface Request {
@@ -49,13 +51,14 @@ export function useRequest(): Request {
 
 export function describeError(error: unknown): Failed {
   if (error instanceof RequestError) {
-    const { code, message, hint, field } = error;
-    return { code, message, hint, field };
+    const { code, message, hint, field, choices } = error;
+    return { code, message, hint, field, choices };
   }
   return {
     code: null,
     message: error instanceof Error ? error.message : String(error),
     hint: null,
     field: null,
+    choices: [],
   };
 }

@@ -165,15 +165,26 @@ class Catalog:
         if not gate.writers.acquire(timeout=_BUSY_S):
             raise _busy()
         try:
-            gate.file_lock.acquire(timeout=_BUSY_S, poll_interval=_LOCK_POLL_S)
+            self._take(gate.file_lock)
             try:
                 yield
             finally:
                 gate.file_lock.release()
-        except Timeout as error:
-            raise _busy() from error
         finally:
             gate.writers.release()
+
+    def _take(self, lock: FileLock) -> None:
+        try:
+            lock.acquire(timeout=_BUSY_S, poll_interval=_LOCK_POLL_S)
+        except Timeout as error:
+            raise _busy() from error
+        # also where the library cannot lock on this file system
+        except (OSError, NotImplementedError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise CatalogError(
+                f"The catalog cannot be changed: {reason.rstrip('.')}.",
+                hint="Check that the data folder is on a disk that can be written to.",
+            ) from error
 
     @contextmanager
     def _attached(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:

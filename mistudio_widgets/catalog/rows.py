@@ -115,13 +115,18 @@ class CatalogReader:
         splits: tuple[str, ...] | None,
         revision: str | None,
     ) -> list[DatasetRecord]:
-        """Return the datasets of the same download, as it was asked for."""
+        """Return the datasets of the same download: the same splits in any order."""
         same = self._datasets(
             "WHERE source = 'huggingface' AND repo_id = ? AND config IS NOT DISTINCT FROM ? "
             "AND revision IS NOT DISTINCT FROM ? ORDER BY created_at DESC",
             [repo_id, config, revision],
         )
-        return [record for record in same if record.splits == splits]
+        wanted = None if splits is None else sorted(splits)
+        return [
+            record
+            for record in same
+            if (None if record.splits is None else sorted(record.splits)) == wanted
+        ]
 
     def count_datasets(self) -> int:
         """Return how many datasets there are."""

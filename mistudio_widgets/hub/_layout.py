@@ -150,11 +150,14 @@ def _chosen(repo_id: str, config: str | None, names: list[str], default: str | N
     if config is None:
         raise ConfigNotFoundError(
             f"{repo_id} has several configs and no default one.",
-            hint=f"Choose one with config=: {listed(names)}.",
+            choices=tuple(names),
+            hint=f"Choose one config: {listed(names)}.",
         )
     if config not in names:
         raise ConfigNotFoundError(
-            f"{repo_id} has no config {config[:100]!r}.", hint=f"It has: {listed(names)}."
+            f"{repo_id} has no config {config[:100]!r}.",
+            choices=tuple(names),
+            hint=f"It has: {listed(names)}.",
         )
     return config
 
@@ -291,5 +294,6 @@ def _explained(repo_id: str, root: str, check: Callable[[], None]) -> Iterator[N
 def _no_data(repo_id: str) -> UnsupportedRepoError:
     return UnsupportedRepoError(
         f"{repo_id} holds no data files.",
-        hint="Look for csv, tsv, json, jsonl, parquet, arrow or txt files in the repository.",
+        hint="Look for csv, tsv, json, jsonl, parquet, arrow, webdataset (.tar) or txt files in the"
+        " repository.",
     )

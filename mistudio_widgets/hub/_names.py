@@ -36,7 +36,12 @@ def check_repo_id(repo_id: object) -> str:
     ('squad', 'allenai/c4.en')
     """
     hint = "Give it as owner/name, for example roneneldan/TinyStories."
-    if not isinstance(repo_id, str) or not repo_id:
+    if not isinstance(repo_id, str):
+        kind = type(repo_id).__name__
+        raise InvalidRequestError(
+            f"repo_id must be a string, not {kind}.", field="repo_id", hint=hint
+        )
+    if not repo_id:
         raise InvalidRequestError("The repository id is missing.", field="repo_id", hint=hint)
     bad = "--" in repo_id or ".." in repo_id or repo_id.endswith(".git")
     if bad or not _REPO_ID.fullmatch(repo_id):
@@ -59,6 +64,22 @@ def check_endpoint(endpoint: str) -> str:
             hint="It starts with https://, for example https://huggingface.co.",
         )
     return endpoint.rstrip("/")
+
+
+def check_token_type(hf_token: object) -> None:
+    """Refuse what is no token by its type; the message holds nothing of it.
+
+    Raises
+    ------
+    InvalidRequestError
+        With ``field="hf_token"``.
+    """
+    if not (hf_token is None or isinstance(hf_token, str | bool)):
+        raise InvalidRequestError(
+            f"hf_token must be a string, None or False, not {type(hf_token).__name__}.",
+            field="hf_token",
+            hint="None uses your own HuggingFace login, False none.",
+        )
 
 
 def check_token(hf_token: HfToken, repo_id: str) -> HfToken:

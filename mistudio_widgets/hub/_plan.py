@@ -170,6 +170,7 @@ def _asked_splits(request: DownloadRequest, layout: Layout) -> Sequence[str]:
         if split not in layout.files:
             raise SplitNotFoundError(
                 f"Config {layout.config} of {request.repo_id} has no split {split[:100]!r}.",
+                choices=tuple(layout.files),
                 hint=f"It has: {listed(layout.files)}.",
             )
     return tuple(dict.fromkeys(request.splits))
@@ -233,8 +234,8 @@ def _format(repo_id: str, path: str) -> str:
         kind = f"is a {shown} file" if shown else "has no ending that tells its format"
         raise UnsupportedRepoError(
             f"{path} of {repo_id} {kind}: that cannot be read as text.",
-            hint="csv, tsv, json, jsonl, txt, arrow, webdataset (also .gz, .bz2, .xz, .zst) and"
-            " parquet can.",
+            hint="csv, tsv, json, jsonl, txt, arrow, webdataset (.tar), each also as .gz, .bz2, .xz"
+            " or .zst, and parquet can.",
         )
     return _FORMATS[suffix]
 

@@ -10,6 +10,7 @@ writer      batches to Parquet files
 text        text files by line, paragraph or document
 delimited   csv, tsv
 jsons       json, jsonl
+json_field  rows below one key of a json file
 columnar    parquet, arrow
 archives    members of a tar, one after the other
 webdataset  tar: neighbouring members of one key are a sample

@@ -25,7 +25,7 @@ from .text import blank, no_rows
 
 _BLOCK_BYTES: Final = (2 << 20, 8 << 20, 64 << 20)
 # Python objects take about ten times their text
-_SLOW_BATCH_BYTES: Final = 2 << 20
+SLOW_BATCH_BYTES: Final = 2 << 20
 _FIRST_LINE_BYTES: Final = 64 << 20
 _FOREIGN: Final = (
     pa.ArrowInvalid,
@@ -33,11 +33,11 @@ _FOREIGN: Final = (
     UnicodeDecodeError,
     RecursionError,
 )
-_DEPTH_LIMIT: Final = 200
-_TOO_DEEP: Final = f"nested deeper than {_DEPTH_LIMIT} levels"
-_DEPTH_CHANGES: Final = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
+DEPTH_LIMIT: Final = 200
+TOO_DEEP: Final = f"nested deeper than {DEPTH_LIMIT} levels"
+DEPTH_CHANGES: Final = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 # ijson ships no types
-_OBJECT: Final[Any] = ObjectBuilder
+JSON_OBJECT: Final[Any] = ObjectBuilder
 
 Row = dict[str, Any]
 
@@ -188,11 +188,11 @@ def _slow_batches(
         given = _line_rows(source, stream) if is_lines else _value_rows(source, stream, on_read)
         for row in given:
             rows.append(row)
-            if stream.num_bytes - batch_start >= _SLOW_BATCH_BYTES:
-                yield _batch(source, rows, schema)
+            if stream.num_bytes - batch_start >= SLOW_BATCH_BYTES:
+                yield batch_of(source, rows, schema)
                 rows, batch_start = [], stream.num_bytes
     if rows:
-        yield _batch(source, rows, schema)
+        yield batch_of(source, rows, schema)
 
 
 def _line_rows(source: Source, stream: SourceStream) -> Iterator[Row]:
@@ -202,7 +202,7 @@ def _line_rows(source: Source, stream: SourceStream) -> Iterator[Row]:
         try:
             row = parse(line)
         except NotJson as error:
-            raise _broken(source, number, str(error)) from error
+            raise broken(source, number, str(error)) from error
         yield _checked(source, row, number)
 
 
@@ -223,15 +223,15 @@ def parse(data: bytes | bytearray) -> Any:
         raise NotJson("half of a surrogate pair (\\ud800 to \\udfff)") from error
     except (ValueError, RecursionError) as error:
         raise NotJson(str(error)) from error
-    if data.count(b"{") + data.count(b"[") > _DEPTH_LIMIT and _is_deep(value):
-        raise NotJson(_TOO_DEEP)
+    if data.count(b"{") + data.count(b"[") > DEPTH_LIMIT and _is_deep(value):
+        raise NotJson(TOO_DEEP)
     return value
 
 
 def _is_deep(value: Any) -> bool:
     """Tell whether there are more levels than the libraries after us can follow."""
     level = [value]
-    for _ in range(_DEPTH_LIMIT + 1):
+    for _ in range(DEPTH_LIMIT + 1):
         level = [
             part
             for outer in level
@@ -246,7 +246,7 @@ def _value_rows(source: Source, stream: SourceStream, on_read: OnRead) -> Iterat
     values = _values(source, stream, is_array=is_array)
     try:
         for value in values:
-            yield _checked(source, _floats(value), None)
+            yield _checked(source, floats(value), None)
     except (JSONError, UnicodeDecodeError) as error:
         raise _locate(source, error, on_read, is_array=is_array) from error
 
@@ -258,34 +258,34 @@ def _values(source: Source, stream: SourceStream, *, is_array: bool) -> Iterator
     """
     base = int(is_array)
     depth = 0
-    builder = _OBJECT()
+    builder = JSON_OBJECT()
     for event, value in ijson.basic_parse(stream, multiple_values=not is_array):
-        change = _DEPTH_CHANGES.get(event, 0)
+        change = DEPTH_CHANGES.get(event, 0)
         if depth + min(change, 0) < base:
             depth += change
             continue
         builder.event(event, value)
         depth += change
-        if depth > _DEPTH_LIMIT:
-            raise _broken(source, None, _TOO_DEEP)
+        if depth > DEPTH_LIMIT:
+            raise broken(source, None, TOO_DEEP)
         if depth == base:
             yield builder.value
-            builder = _OBJECT()
+            builder = JSON_OBJECT()
 
 
-def _floats(value: Any) -> Any:
+def floats(value: Any) -> Any:
     """Turn the decimals that ijson gives into floats, as json does."""
     if isinstance(value, dict):
-        return {key: _floats(part) for key, part in value.items()}
+        return {key: floats(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_floats(part) for part in value]
+        return [floats(part) for part in value]
     return value if value is None or isinstance(value, str | bool | int) else float(value)
 
 
 def _checked(source: Source, row: Any, line: int | None) -> Row:
     if isinstance(row, dict):
         return row
-    raise _broken(source, line, f"a row is a {type(row).__name__}, not an object with columns")
+    raise broken(source, line, f"a row is a {type(row).__name__}, not an object with columns")
 
 
 def _locate(
@@ -303,10 +303,11 @@ def _locate(
                 events.clear()
         except (JSONError, UnicodeDecodeError) as found:
             error = found
-    return _broken(source, number, str(error).splitlines()[0])
+    return broken(source, number, str(error).splitlines()[0])
 
 
-def _broken(source: Source, line: int | None, reason: str) -> MalformedFileError:
+def broken(source: Source, line: int | None, reason: str) -> MalformedFileError:
+    """Return the error of a file that cannot be read, with the place where it is known."""
     place = source.shown if line is None else f"{source.shown}, line {line}"
     return MalformedFileError(
         f"{place}: not the JSON that was expected: {reason}.",
@@ -317,7 +318,8 @@ def _broken(source: Source, line: int | None, reason: str) -> MalformedFileError
     )
 
 
-def _batch(source: Source, rows: list[Row], schema: pa.Schema | None) -> pa.RecordBatch:
+def batch_of(source: Source, rows: list[Row], schema: pa.Schema | None) -> pa.RecordBatch:
+    """Make a batch with the columns of ``schema``, or of its own; raises `SchemaChanged`."""
     names = dict.fromkeys(schema.names if schema else ())
     for row in rows:
         names.update(dict.fromkeys(row))
@@ -325,10 +327,10 @@ def _batch(source: Source, rows: list[Row], schema: pa.Schema | None) -> pa.Reco
     try:
         arrays = [build_column([row.get(name) for row in rows], wanted.get(name)) for name in names]
     except UnicodeEncodeError as error:
-        raise _broken(source, None, "half of a surrogate pair in a text") from error
+        raise broken(source, None, "half of a surrogate pair in a text") from error
     found = pa.record_batch(arrays, names=list(names)) if arrays else None
     if found is None:
-        raise _broken(source, None, "its objects have no keys")
+        raise broken(source, None, "its objects have no keys")
     if schema is None:
         return found
     merged = unify(schema, found.schema)

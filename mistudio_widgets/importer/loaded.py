@@ -12,13 +12,15 @@ import pyarrow as pa
 
 from ..errors import MalformedFileError, MiStudioError, shown_path
 from ..progress import Progress
+from . import json_field
 from .choice import TextChoice, choose_text_column, conversation_columns
 from .results import ImportedFile, ImportResult
 from .schema import SchemaChanged, check_same_columns, plain, stored, unify
+from .sources import source_of
 from .writer import DatasetWriter
 
-# a file of one JSON value is in memory as a whole, several times
-_MAX_WHOLE_BYTES: Final = 1 << 30
+# in memory as a whole, several times, and no cancel ends that before some seconds have passed
+_MAX_WHOLE_BYTES: Final = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,9 @@ def import_loaded(
         Naming the file.
 
     *Cancellation:* looks after each table that the library reads; those have 10,000 rows of csv,
-    and 10 MB of text or JSON.
+    and 10 MB of text or JSON. In an array below a ``field`` of a JSON file, after each MiB.
     """
     sizes = {path: path.stat().st_size for paths in files.values() for path in paths}
-    if loader.options.get("field") is not None:
-        _check_sizes(sizes)
     progress.start("reading", total=sum(sizes.values()), unit="bytes", share=0.9)
     reader = _Reader(files, loader, into / "loader.tmp", progress, sizes)
     schema: pa.Schema | None = None
@@ -153,7 +153,7 @@ class _Reader:
         self._cache = cache
         self._progress = progress
         self._sizes = sizes
-        self._counted: set[Path] = set()
+        self._counted = dict.fromkeys(sizes, 0)
 
     def close(self) -> None:
         """Remove what the library keeps while it reads."""
@@ -211,9 +211,54 @@ class _Reader:
                         inner if isinstance(inner, str) else self._noted(path, inner)
                         for path, inner in pairs
                     ]
-            for _key, table in builder._generate_tables(**arguments):  # noqa: SLF001
+            if self._loader.options.get("field") is not None:
+                tables = self._below_field(builder, paths, arguments)
+            else:
+                tables = _generated(builder, arguments)
+            for table in tables:
                 cast = table if given is None else table_cast(table, given.arrow_schema)
                 yield split, cast
+
+    def _below_field(
+        self, builder: Any, paths: Sequence[Path], arguments: Mapping[str, Any]
+    ) -> Iterator[pa.Table]:
+        """Read arrays in pieces; what else is there the library reads as a whole."""
+        options = self._loader.options
+        column = next(iter(self._loader.features), "text") if self._loader.features else "text"
+        field = json_field.Field(
+            str(options["field"]),
+            column,
+            options.get("encoding") or "utf-8",
+            options.get("encoding_errors") or "strict",
+        )
+        for number, path in enumerate(paths):
+            self.at = shown_path(path)
+            source = source_of(path, path.name, "", is_given=True)
+            try:
+                for batch in json_field.read_batches(source, field, self._half_counted(path)):
+                    yield builder._cast_table(pa.Table.from_batches([batch]))  # noqa: SLF001
+            except json_field.NoRows as error:
+                _check_size(path, self._sizes[path], field.key, str(error))
+                of_one = {name: files[number : number + 1] for name, files in arguments.items()}
+                yield from _generated(builder, of_one)
+            self._count(path, self._sizes[path])
+
+    def _half_counted(self, path: Path) -> Callable[[int], None]:
+        """Return what counts the bytes of a file that is read twice."""
+        num_read = 0
+
+        def count(num_bytes: int) -> None:
+            nonlocal num_read
+            num_read += num_bytes
+            self._count(path, num_read // 2)
+
+        return count
+
+    def _count(self, path: Path, reached: int) -> None:
+        """Tell how far a file is read; one that is read again waits where it was."""
+        news = max(reached - self._counted[path], 0)
+        self._counted[path] += news
+        self._progress.advance(news)
 
     def _builder(self) -> Any:
         from datasets import DatasetInfo
@@ -243,17 +288,20 @@ class _Reader:
         for file in inner:
             self.at = shown_path(path)
             yield file
-        if path not in self._counted:
-            self._counted.add(path)
-            self._progress.advance(self._sizes[path])
+        self._count(path, self._sizes[path])
 
 
-def _check_sizes(sizes: Mapping[Path, int]) -> None:
-    for path, size in sizes.items():
-        if size > _MAX_WHOLE_BYTES:
-            shown = shown_path(path)
-            raise MalformedFileError(
-                f"{shown} is one JSON value of {size / 1e9:.1f} GB, too large for memory.",
-                path=shown,
-                hint="Write it as JSON lines.",
-            )
+def _generated(builder: Any, arguments: Mapping[str, Any]) -> Iterator[pa.Table]:
+    for _key, table in builder._generate_tables(**arguments):  # noqa: SLF001 -- what a builder is
+        yield table
+
+
+def _check_size(path: Path, size: int, key: str, reason: str) -> None:
+    if size > _MAX_WHOLE_BYTES:
+        shown = shown_path(path)
+        raise MalformedFileError(
+            f"{shown} cannot be read row by row ({reason[:200]}), and its {size / 1e6:,.0f} MB are"
+            " too much to be read as a whole.",
+            path=shown,
+            hint=f"Below {key!r} there should be an array of objects; or write it as JSON lines.",
+        )

@@ -220,7 +220,7 @@ def find_sources(
 
 def _expand(pattern: str, split: str, skipped: list[str], progress: Progress) -> Iterator[Source]:
     if os.path.isfile(pattern):  # noqa: PTH113
-        yield _source(Path(pattern), Path(pattern).name, split, is_given=True)
+        yield source_of(Path(pattern), Path(pattern).name, split, is_given=True)
         return
     is_folder = os.path.isdir(pattern)  # noqa: PTH112
     if not is_folder and not glob.has_magic(pattern):
@@ -232,7 +232,7 @@ def _expand(pattern: str, split: str, skipped: list[str], progress: Progress) ->
         name = printable(os.path.relpath(path, root))
         if os.path.isfile(path):  # noqa: PTH113
             num_files += 1
-            yield _source(Path(path), name, split, is_given=False)
+            yield source_of(Path(path), name, split, is_given=False)
         elif os.path.islink(path):  # noqa: PTH114
             skipped.append(f"{name}: a link that leads nowhere")
     if not num_files:
@@ -253,7 +253,8 @@ def gone(path: str | os.PathLike[str]) -> MalformedFileError:
     )
 
 
-def _source(path: Path, name: str, split: str, *, is_given: bool) -> Source:
+def source_of(path: Path, name: str, split: str, *, is_given: bool) -> Source:
+    """Return a file as its name tells how to read it."""
     try:
         size = path.stat().st_size
     except FileNotFoundError as error:

@@ -52,6 +52,7 @@ class JobRunner:
         self._paused: dict[str, tuple[Job, Work]] = {}
         self._queues: dict[JobKind, deque[str]] = {kind: deque() for kind in limits}
         self._free = dict(limits)
+        self._threads: set[threading.Thread] = set()
         self._closed = False
         self._ticking = False
         self._stop = threading.Event()
@@ -71,7 +72,7 @@ class JobRunner:
             start_ticker = not self._ticking
             self._ticking = True
         if start_ticker:
-            _thread("ticker", self._tick_while_active)
+            self._spawn("ticker", self._tick_while_active)
         self._start_next(job.kind)
 
     def active(self) -> list[Job]:
@@ -110,7 +111,14 @@ class JobRunner:
             return [job for job, _ in self._paused.values() if job.dataset_id == dataset_id]
 
     def close(self, timeout_s: float) -> bool:
-        """Stop all jobs, which end as interrupted; True when all threads ended in time."""
+        """Stop all jobs, which end as interrupted unless a pause or cancel was asked for before.
+
+        Returns
+        -------
+        bool
+            Whether all threads ended in time, but for the one that calls this; every job has
+            its end then.
+        """
         with self._lock:
             self._closed = True
             active = list(self._active.values())
@@ -120,17 +128,21 @@ class JobRunner:
             paused = [job for job, _ in self._paused.values()]
             self._paused.clear()
         for job in paused:
-            # they stay paused in the catalog; only this handle ends
-            job.finish(End("failed", error=_interruption(job)))
-            job.release()
+            _leave_paused(job)
         for job, work in active:
             job.interrupt()
             if job.id in queued:
-                _thread(job.id, self._stop_waiting, job, work)
+                self._spawn(job.id, self._stop_waiting, job, work)
         deadline = time.monotonic() + timeout_s
-        done = all(job.wait_until_ended(max(deadline - time.monotonic(), 0)) for job, _ in active)
+        for job, _ in active:
+            job.wait_until_ended(max(deadline - time.monotonic(), 0))
         self._stop.set()
-        return done
+        with self._lock:
+            # a job that was not active any more may still be telling of its end
+            threads = self._threads - {threading.current_thread()}
+        for thread in threads:
+            thread.join(max(deadline - time.monotonic(), 0))
+        return not any(thread.is_alive() for thread in threads)
 
     def _start_next(self, kind: JobKind) -> None:
         while True:
@@ -139,7 +151,7 @@ class JobRunner:
                     return
                 job, work = self._active[self._queues[kind].popleft()]
                 self._free[kind] -= 1
-            _thread(job.id, self._run, job, work)
+            self._spawn(job.id, self._run, job, work)
 
     def _run(self, job: Job, work: Work) -> None:
         try:
@@ -167,7 +179,7 @@ class JobRunner:
 
     def _end_of_stopped(self, job: Job, work: Work) -> End | None:
         """Stop a job in the way it was asked to; None when it is paused."""
-        if job.is_interrupted:
+        if job.is_interrupted and not (job.is_pausing or job.state == "cancelling"):
             return self._failed(job, work, _interruption(job))
         if job.is_pausing and isinstance(work, PausableWork):
             try:
@@ -183,9 +195,13 @@ class JobRunner:
             if not job.rest():
                 return False
             del self._active[job.id]
-            self._paused[job.id] = (job, work)
+            is_closed = self._closed
+            if not is_closed:
+                self._paused[job.id] = (job, work)
         (self._folder / f"{job.id}.json").unlink(missing_ok=True)
         self._tell(job)
+        if is_closed:
+            _leave_paused(job)
         return True
 
     def _stop_waiting(self, job: Job, work: Work) -> None:
@@ -227,8 +243,14 @@ class JobRunner:
                 self._queues[job.kind].remove(job.id)
                 entry = self._active[job.id]
         if entry is not None:
-            _thread(job.id, self._stop_waiting, *entry)
+            self._spawn(job.id, self._stop_waiting, *entry)
         self._tell(job)
+
+    def _spawn(self, name: str, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, name=f"mistudio-{name}", daemon=True)
+        with self._lock:
+            self._threads = {known for known in self._threads if known.is_alive()} | {thread}
+            thread.start()
 
     def _tell(self, job: Job) -> None:
         try:
@@ -287,6 +309,12 @@ def interruption(progress: float) -> InterruptedJobError:
     )
 
 
+def _leave_paused(job: Job) -> None:
+    """End the handle of a job that stays paused in the catalog."""
+    job.finish(End("failed", error=_interruption(job)))
+    job.release()
+
+
 def _as_our_own(error: BaseException) -> MiStudioError:
     if isinstance(error, MiStudioError):
         return error
@@ -297,7 +325,3 @@ def _as_our_own(error: BaseException) -> MiStudioError:
     )
     ours.__cause__ = error
     return ours
-
-
-def _thread(name: str, target: Callable[..., None], *args: object) -> None:
-    threading.Thread(target=target, args=args, name=f"mistudio-{name}", daemon=True).start()

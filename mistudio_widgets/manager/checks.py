@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,9 @@ from ..records import (
 )
 
 _MAX_NAME_CHARS: Final = 500
+# half of a character: no encoding can hold it
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def new_dataset(
@@ -35,7 +39,8 @@ def new_dataset(
     request: DownloadRequest | None = None,
 ) -> DatasetRecord:
     """Return the first record of a dataset."""
-    if not isinstance(name, str) or not name.strip() or len(name) > _MAX_NAME_CHARS:
+    is_name = isinstance(name, str) and name.strip() and len(name) <= _MAX_NAME_CHARS
+    if not is_name or _SURROGATE.search(name):
         raise InvalidRequestError(
             f"A name has 1 to {_MAX_NAME_CHARS} characters that are not all blank.", field="name"
         )
@@ -66,13 +71,30 @@ def download_request(
     try:
         return DownloadRequest(
             repo_id=repo_id,
-            config=config or None,
+            config=_given_name(config, "config"),
             splits=_asked_splits(split),
-            revision=revision or None,
+            revision=_given_name(revision, "revision"),
             tokenize=follow_up_settings(tokenize),
         )
     except ValidationError as error:
         raise invalid_request(error, what="download") from error
+
+
+def _given_name(value: object, field: str) -> str | None:
+    """Return a name that the hub can be asked for; None for a blank one, as from an empty field."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidRequestError(
+            f"{field} must be a string, not {type(value).__name__}.", field=field
+        )
+    if len(value) > _MAX_NAME_CHARS or _UNSENDABLE.search(value):
+        raise InvalidRequestError(
+            f"{field} is not a name that can be asked for: {value[:100]!r}.",
+            field=field,
+            hint=f"It has at most {_MAX_NAME_CHARS} characters, none of them a control character.",
+        )
+    return str(value) if value.strip() else None
 
 
 def _asked_splits(split: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -82,15 +104,19 @@ def _asked_splits(split: str | Sequence[str] | None) -> tuple[str, ...] | None:
         return None
     if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
         raise InvalidRequestError(
-            f"split must be a name or a list of names, not {split!r}.", field="split"
+            f"split must be a name or a list of names, not {repr(split)[:100]}.", field="split"
         )
-    names = tuple(dict.fromkeys(name.strip() for name in given if name.strip()))
+    names = tuple(
+        dict.fromkeys(name.strip() for name in given if _given_name(name.strip(), "split"))
+    )
     return None if not names or "all" in names else names
 
 
 def settings_of(
     settings: TokenizationSettings | Mapping[str, Any] | None,
     options: Mapping[str, Any] | None = None,
+    *,
+    field: str = "settings",
 ) -> TokenizationSettings:
     """Return settings from a model, a mapping, options, or options over a model."""
     if isinstance(settings, TokenizationSettings):
@@ -99,9 +125,9 @@ def settings_of(
         settings = settings.model_dump(exclude_unset=True)
     elif settings is not None and not isinstance(settings, Mapping):
         raise InvalidRequestError(
-            f"settings must be TokenizationSettings, not {type(settings).__name__}.",
-            field="settings",
-            hint="Or give its fields as keyword arguments.",
+            f"{field} must be TokenizationSettings, not {type(settings).__name__}.",
+            field=field,
+            hint="Or give its fields, as a mapping.",
         )
     return TokenizationSettings(**{**(settings or {}), **(options or {})})
 
@@ -176,7 +202,7 @@ def follow_up_settings(
     """Return what is to follow an import or download; a tokenizer that is no path is refused."""
     if settings is None:
         return None
-    chosen = settings_of(settings)
+    chosen = settings_of(settings, field="tokenize")
     local_tokenizer(chosen.tokenizer)
     return chosen
 

@@ -17,6 +17,7 @@ from typing import Final, Self
 from ..catalog import Catalog, CatalogWriter, JobRow
 from ..errors import (
     CorruptFileError,
+    InterruptedJobError,
     InUseError,
     InvalidRequestError,
     MiStudioError,
@@ -237,6 +238,7 @@ class Core:
         request: ImportRequest | DownloadRequest | None,
         tokenization_id: str | None = None,
     ) -> Job:
+        self._must_be_open()
         job = Job(kind, dataset_id, tokenization_id)
         self._parts.own_jobs.add(job.id)
         writer.insert_job(
@@ -247,6 +249,11 @@ class Core:
             )
         )
         return job
+
+    def _must_be_open(self) -> None:
+        """Raise `InterruptedJobError` once closed, before anything is written that would stay."""
+        if self.is_closed:
+            raise InterruptedJobError("The manager is closed.", hint="Make a new DatasetManager.")
 
     def _submit(self, job: Job, work: Work) -> Job:
         self._remember(job)

@@ -24,6 +24,7 @@ from ..records import (
     DataFile,
     DatasetRecord,
     Manifest,
+    OriginalFile,
     StoredStatus,
     TokenizationRecord,
     utc_now,
@@ -108,11 +109,14 @@ class DatasetWork:
         raw: Path,
         result: importer.ImportResult,
         facts: Mapping[str, Any],
+        *,
         hashes: Mapping[Path, str] | None = None,
+        originals: tuple[OriginalFile, ...] = (),
     ) -> DatasetRecord:
         """Hash, rename, manifest, row: after this the dataset is ready.
 
-        ``hashes`` are the sha256 of the files that were hashed already.
+        ``hashes`` are the sha256 of the files that were hashed already; ``originals`` are in
+        their place already.
         """
         files = _data_files(job, raw, result, hashes or {})
         split_info: dict[str, int] = {}
@@ -154,7 +158,8 @@ class DatasetWork:
         )
         job.progress.check()
         stale = self._stale_tokenizations(job, files)
-        self._parts.storage.publish_dataset(raw, Manifest(dataset=record, files=files))
+        manifest = Manifest(dataset=record, files=files, originals=originals)
+        self._parts.storage.publish_dataset(raw, manifest)
         self._discard_staging(job)
         self._discard_fetched(job)
         done = job.snapshot().model_copy(update={"state": "succeeded", "progress": 100.0})

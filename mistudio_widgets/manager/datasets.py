@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import importer
 from ..errors import InvalidRequestError
+from ..hub import check_token_type
 from ..jobs import Job, Work, ended_job
 from ..records import (
     DataFile,
@@ -212,6 +213,7 @@ class DatasetMethods(DownloadMethods):
             A table that was imported from memory is gone: import it again.
         """
         self._parts.must_write("retry")
+        check_token_type(hf_token)
         record = self.get_dataset(dataset_id)
         self._settle(dataset_id)
         recover(self._parts)
@@ -242,6 +244,8 @@ class DatasetMethods(DownloadMethods):
 
     def verify(self, dataset_id: str) -> Job:
         """Hash every file of a dataset and of its tokenizations again, in the background.
+
+        That includes the repository's own files where ``keep_originals`` kept them.
 
         A dataset with a damaged file goes to ``error``, and `retry` repairs exactly the files
         that are damaged. A damaged tokenization goes to ``error``; tokenize again.

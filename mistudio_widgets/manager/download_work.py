@@ -17,7 +17,7 @@ from ..errors import (
 )
 from ..hub import FetchedFile, HfToken, HubPlan, check_repo_id
 from ..jobs import Job
-from ..records import DatasetRecord, DownloadRequest, ImportRequest, utc_now
+from ..records import DatasetRecord, DownloadRequest, ImportRequest, OriginalFile, utc_now
 from ..storage import disk_errors, remove_tree, tree_bytes
 from .dataset_work import DatasetWork, restart, skipped_facts
 from .parts import Parts
@@ -73,14 +73,18 @@ class DownloadWork(DatasetWork):
                 path.unlink(missing_ok=True)
             result = replace(described, skipped=_empty_ones(empty))
             told = {**download, **skipped_facts(result)}
-            return self._publish(job, raw, result, {"download": told}, hashes)
+            return self._publish(job, raw, result, {"download": told}, hashes=hashes)
         raw = self._stage(job) / "raw"
         with _of_repo(found, named):
             result = self._convert(job, found, files, raw)
         result = replace(result, skipped=(*result.skipped, *_empty_ones(empty)))
-        if self._parts.keep_originals:
-            self._keep_originals(job)
-        return self._publish(job, raw, result, {"download": {**download, **skipped_facts(result)}})
+        return self._publish(
+            job,
+            raw,
+            result,
+            {"download": {**download, **skipped_facts(result)}},
+            originals=self._keep_originals(job, fetched),
+        )
 
     def pause(self, job: Job) -> None:
         """Keep what was fetched, and a row that waits."""
@@ -142,8 +146,9 @@ class DownloadWork(DatasetWork):
                 status="ready", source="huggingface", limit=1_000_000, offset=0
             )
         for other in others:
-            same = (other.repo_id, other.config, other.splits, other.commit)
-            if other.id != mine.id and same == (mine.repo_id, mine.config, mine.splits, commit):
+            same = (other.repo_id, other.config, set(other.splits or ()), other.commit)
+            asked = (mine.repo_id, mine.config, set(mine.splits or ()), commit)
+            if other.id != mine.id and same == asked:
                 raise AlreadyExistsError(
                     f"{mine.repo_id} at commit {commit[:12]} is there already as {other.name!r}.",
                     existing_id=other.id,
@@ -169,13 +174,26 @@ class DownloadWork(DatasetWork):
             check_space=self._parts.storage.check_space,
         )
 
-    def _keep_originals(self, job: Job) -> None:
+    def _keep_originals(
+        self, job: Job, fetched: Mapping[str, Sequence[FetchedFile]]
+    ) -> tuple[OriginalFile, ...]:
+        """Keep the repository's files where that is wanted, or where a repair finds them kept."""
         storage = self._parts.storage
         originals = storage.originals_dir(job.dataset_id)
+        if not (self._parts.keep_originals or originals.exists()):
+            return ()
+        job.progress.check()
         with disk_errors("keep the repository's files"):
             if originals.exists():
                 remove_tree(originals)
             (storage.fetch_dir(job.dataset_id) / "files").rename(originals)
+        kept = {found.file.path: found for group in fetched.values() for found in group}
+        return tuple(
+            OriginalFile(
+                path=f"originals/{path}", size_bytes=found.file.size_bytes, sha256=found.sha256
+            )
+            for path, found in kept.items()
+        )
 
 
 def _without_empty(

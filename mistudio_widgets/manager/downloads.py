@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from ..catalog import CatalogReader, CatalogWriter, JobRow
 from ..errors import AlreadyExistsError, InterruptedJobError, NotFoundError
-from ..hub import HfToken
+from ..hub import HfToken, check_token_type
 from ..jobs import Job
+from ..progress import Progress
 from ..records import (
     DatasetRecord,
     DownloadPlan,
@@ -37,8 +38,16 @@ class DownloadMethods(Core):
         split: str | Sequence[str] | None = None,
         revision: str | None = None,
         hf_token: str | bool | None = None,
+        progress: Progress | None = None,
     ) -> DownloadPlan:
         """Return what `download` would fetch, without fetching data.
+
+        Parameters are those of `download`, and:
+
+        Parameters
+        ----------
+        progress : Progress, optional
+            To cancel with: `JobCancelled` is raised then.
 
         Raises
         ------
@@ -48,6 +57,7 @@ class DownloadMethods(Core):
             A read-only manager does not use the network.
         """
         self._parts.must_write("ask the hub")
+        check_token_type(hf_token)
         request = download_request(repo_id, config, split, revision, None)
         space = self._parts.storage.space()
         return self._parts.hub.plan(
@@ -56,6 +66,7 @@ class DownloadMethods(Core):
             free_bytes=space.free_bytes,
             reserve_bytes=space.reserve_bytes,
             into=self._parts.storage.root,
+            progress=progress,
         ).plan
 
     def download(
@@ -100,8 +111,11 @@ class DownloadMethods(Core):
         InvalidRequestError, ReadOnlyError
         """
         self._parts.must_write("download")
+        check_token_type(hf_token)
         request = download_request(repo_id, config, split, revision, tokenize)
-        new = new_dataset(name or repo_id, "huggingface", "downloading", request=request)
+        new = new_dataset(
+            repo_id if name in (None, "") else name, "huggingface", "downloading", request=request
+        )
         for same_id in self._same_downloads(request):
             self._settle(same_id)
         with self._parts.catalog.write() as writer:
@@ -147,6 +161,7 @@ class DownloadMethods(Core):
         request: DownloadRequest | ImportRequest,
     ) -> Job:
         """Set a dataset back to work, by its paused job or a new one."""
+        self._must_be_open()
         self._parts.storage.set_manifest_aside(dataset_id)
         restart(writer, dataset_id, status)
         last = writer.last_job(dataset_id, [kind])

@@ -10,11 +10,20 @@ from ..catalog import CatalogWriter
 from ..errors import CorruptFileError, MiStudioError
 from ..jobs import Job
 from ..progress import Progress
-from ..records import DataFile, DatasetRecord, TokenFile, TokenizationRecord, VerifyReport
+from ..records import (
+    DataFile,
+    DatasetRecord,
+    OriginalFile,
+    TokenFile,
+    TokenizationRecord,
+    VerifyReport,
+)
 from ..storage import sha256_of
 from .parts import Parts, error_fields
 
 _NAMED: Final = 5
+
+_Listed = DataFile | OriginalFile | TokenFile
 
 
 class VerifyWork:
@@ -35,7 +44,7 @@ class VerifyWork:
         ready = [record.id for record in records if record.status == "ready"]
         listed = self._manifest_files(job.dataset_id)
         receipts = {found: self._receipt_files(job.dataset_id, found) for found in ready}
-        groups: list[Sequence[DataFile | TokenFile] | None] = [listed, *receipts.values()]
+        groups: list[Sequence[_Listed] | None] = [listed, *receipts.values()]
         num_bytes = sum(file.size_bytes for group in groups for file in group or ())
         job.progress.start("verifying", total=num_bytes, unit="bytes")
         damaged = _damaged(folder, listed, "manifest.json", job.progress)
@@ -73,11 +82,12 @@ class VerifyWork:
                 snapshot.model_copy(update={"state": "failed", **error_fields(error)})
             )
 
-    def _manifest_files(self, dataset_id: str) -> Sequence[DataFile] | None:
+    def _manifest_files(self, dataset_id: str) -> Sequence[_Listed] | None:
         try:
-            return self._parts.storage.read_manifest(dataset_id).files
+            manifest = self._parts.storage.read_manifest(dataset_id)
         except CorruptFileError:
             return None
+        return (*manifest.files, *manifest.originals)
 
     def _receipt_files(self, dataset_id: str, tokenization_id: str) -> Sequence[TokenFile] | None:
         try:
@@ -106,7 +116,7 @@ class VerifyWork:
 
 def _damaged(
     folder: Path,
-    files: Sequence[DataFile | TokenFile] | None,
+    files: Sequence[_Listed] | None,
     list_name: str,
     progress: Progress,
 ) -> list[str]:

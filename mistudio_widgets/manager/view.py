@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from ..catalog import CatalogReader, JobRow
-from ..errors import NotFoundError
+from ..errors import InvalidRequestError, NotFoundError
 from ..jobs import Job, interruption, read_job_file
 from ..records import (
     DATA_KINDS,
+    DATASET_ID_PATTERN,
     DatasetRecord,
     JobSnapshot,
     Page,
@@ -141,7 +142,13 @@ class View:
         return Page(items=items, total=total, limit=limit, offset=offset), shown
 
     def dataset(self, dataset_id: str) -> DatasetRecord:
-        """Return one dataset; raises `NotFoundError`."""
+        """Return one dataset; raises `NotFoundError`, or for no string `InvalidRequestError`."""
+        if not isinstance(dataset_id, str):
+            raise InvalidRequestError(
+                f"dataset_id must be a string, not {type(dataset_id).__name__}.",
+                field="dataset_id",
+                hint="See list_datasets().",
+            )
         live = self.live()
 
         def ask(reader: CatalogReader) -> tuple[DatasetRecord, list[TokenizationRecord]]:
@@ -150,7 +157,8 @@ class View:
                 reader.tokenizations_of([dataset_id])[dataset_id],
             )
 
-        found = self._fact(("dataset", dataset_id), ask, None)
+        is_id = re.fullmatch(DATASET_ID_PATTERN, dataset_id)
+        found = self._fact(("dataset", dataset_id), ask, None) if is_id else None
         if found is None:
             raise NotFoundError(f"There is no dataset {dataset_id!r}.", hint="See list_datasets().")
         record, stored = found

@@ -102,12 +102,27 @@ class DataFile(Record):
     num_rows: int
 
 
+class OriginalFile(Record):
+    """A file of the repository, kept beside what was made of it; ``path`` as for `DataFile`."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
 class Manifest(Record):
-    """``manifest.json``: the whole dataset, so that the catalog can be rebuilt from it."""
+    """``manifest.json``: the whole dataset, so that the catalog can be rebuilt from it.
+
+    Attributes
+    ----------
+    originals : tuple of OriginalFile
+        What ``keep_originals`` kept; empty where the repository's own files are the data.
+    """
 
     format: Literal[1] = 1
     dataset: DatasetRecord
     files: tuple[DataFile, ...]
+    originals: tuple[OriginalFile, ...] = ()
 
 
 class DownloadPlan(Record):
