@@ -14,7 +14,7 @@ import mistudio_widgets
 PACKAGE = Path(mistudio_widgets.__file__).parent
 LAYERS = {
     0: ("errors", "records", "progress", "packing"),
-    1: ("storage", "catalog", "hub", "importer", "encoders"),
+    1: ("storage", "catalog", "hub", "importer", "encoders", "samples"),
     2: ("tokenization", "jobs"),
     3: ("manager",),
     4: ("messages",),

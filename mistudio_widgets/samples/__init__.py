@@ -1,0 +1,1 @@
+"""Looking into the texts of a dataset: pages, filters and search."""
