@@ -24,7 +24,7 @@ LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in mod
 # layer 0 builds on itself in this order; in the layers above, siblings do not know each other
 LAYER_0_ORDER = ("errors", "records", "progress", "packing")
 OUTSIDE = {
-    "duckdb": {"catalog", "importer"},
+    "duckdb": {"catalog", "importer", "samples"},
     "huggingface_hub": {"hub"},
     "fastokens": {"encoders"},
     "transformers": {"encoders"},

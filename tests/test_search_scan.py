@@ -150,12 +150,6 @@ def test_a_search_is_bounded() -> None:
         assert caught.value.field == "search"
 
 
-def test_bytes_that_are_no_utf8_separate() -> None:
-    broken = pa.array([b"a\xffb", b"ab", None]).view(pa.string())
-    assert matches(broken, parse("b")).tolist() == [True, False, False]
-    assert terms_of_rows(broken) == ["a b", "ab", ""]
-
-
 def test_what_cannot_be_spelled_out_is_checked_in_python() -> None:
     tangled = Term(("s" * 40,))
     assert patterns_of(tangled).strict is None

@@ -6,6 +6,7 @@ settings       `TokenizationSettings`
 dataset        `DatasetRecord` and its transition table, manifests, plans, reports
 tokenization   `TokenizationRecord` and its accounting, receipts
 preview        `TokenPreview`: what a text becomes
+samples        `Sample`, `TokenView`, `ColumnStatistics`: what is seen of the data
 jobs           `JobSnapshot` and the events
 requests       what a job was asked to do
 """
@@ -61,6 +62,16 @@ from .metadata import (
 )
 from .preview import PreviewToken, TokenPreview
 from .requests import DownloadRequest, ImportRequest, SampleBy
+from .samples import (
+    Cell,
+    CharacterStatistics,
+    ColumnStatistics,
+    Sample,
+    SampleSpan,
+    SampleToken,
+    SplitColumns,
+    TokenView,
+)
 from .settings import TokenizationSettings
 from .tokenization import (
     TOKENIZATION_TRANSITIONS,
@@ -86,6 +97,9 @@ __all__ = [
     "TOKENIZATION_TRANSITIONS",
     "TRANSITIONS",
     "Accounting",
+    "Cell",
+    "CharacterStatistics",
+    "ColumnStatistics",
     "CompletedEvent",
     "DataFile",
     "DatasetId",
@@ -110,14 +124,19 @@ __all__ = [
     "Receipt",
     "Record",
     "RenderingSource",
+    "Sample",
     "SampleBy",
+    "SampleSpan",
+    "SampleToken",
     "SchemaMetadata",
     "Source",
+    "SplitColumns",
     "SplitStatistics",
     "StorageReport",
     "StoredStatus",
     "TokenFile",
     "TokenPreview",
+    "TokenView",
     "TokenizationId",
     "TokenizationMetadata",
     "TokenizationProgressEvent",

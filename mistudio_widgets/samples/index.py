@@ -209,7 +209,8 @@ class Ranking:
         self._lock = threading.Lock()
         self._limit = _FIRST_HITS
         result = searcher.search(asked, limit=1, count=True)
-        self.total = int(result.count)  # type: ignore[attr-defined] -- its stub leaves it out
+        # the stub leaves the count out
+        self.total = int(result.count)  # type: ignore[attr-defined]
         self._rows: _Rows = np.empty(0, np.int64)
 
     def first(self, num_rows: int) -> _Rows:

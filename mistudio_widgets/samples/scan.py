@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..progress import Progress
 from .pattern import patterns_of
 from .query import Group, Query, Term
-from .text import whole_texts
+from .text import without_nulls
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +67,7 @@ def matches(array: pa.Array, query: Query) -> _Mask:
     """Tell for each row of an array of strings whether it matches."""
     if query.is_empty:
         return np.ones(len(array), np.bool_)
-    array = whole_texts(array)
+    array = without_nulls(array)
     mask = np.zeros(len(array), np.bool_)
     for group in query.groups:
         mask |= _among(array, ~mask, partial(_group, group=group))

@@ -8,7 +8,7 @@ bopomofo, hangul) are words of their own. Everything else separates. What follow
   positions are always those of the text as it is.
 - Combining marks separate, as they do for ``\w``: a decomposed ``é`` is the word ``e``. Texts are
   not normalised.
-- Emoji, NUL, lone surrogates and bytes that are no UTF-8 separate as well.
+- Emoji, NUL and lone surrogates separate as well.
 """
 
 from __future__ import annotations
@@ -107,12 +107,12 @@ def terms_of(text: str) -> str:
 
 
 def terms_of_rows(array: pa.Array) -> list[str]:
-    """Return `terms_of` every row of an Arrow array of strings; null is an empty text.
+    """Return `terms_of` every row of an Arrow array of string or large_string; null is an empty text.
 
     ASCII, which most text is, is folded a whole array at a time; terms may then have more than
     one space between them.
     """
-    array = whole_texts(array)
+    array = without_nulls(array)
     offsets, data = _buffers(array)
     if not data.isascii():
         return [
@@ -151,22 +151,10 @@ def _ascii_fold_points() -> dict[int, int]:
     return dict(enumerate(_ascii_fold()[:128]))
 
 
-def whole_texts(array: pa.Array) -> pa.Array:
-    """Return an array of strings without nulls and without bytes that are no UTF-8.
-
-    What is no UTF-8 becomes U+FFFD, one for each piece as Python's ``errors="replace"`` does it.
-    """
-    import pyarrow as pa
+def without_nulls(array: pa.Array) -> pa.Array:
+    """Return an array of strings in which null is the empty text."""
     import pyarrow.compute as pc
 
-    if array.type not in (pa.string(), pa.large_string()):
-        array = array.cast(pa.large_string())
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid:
-        raw = array.cast(pa.large_binary()).to_pylist()
-        texts = [None if row is None else row.decode("utf-8", "replace") for row in raw]
-        array = pa.array(texts, pa.large_string())
     return pc.fill_null(array, "") if array.null_count else array
 
 
