@@ -13,6 +13,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -109,9 +110,10 @@ def build_index(
         progress.check()
     except BaseException as error:
         # dropped as it is, it would hold Python's lock until its queue is empty
-        writer.rollback()
+        with suppress(ValueError):
+            writer.rollback()
         if isinstance(error, ValueError):
-            raise _unwritable(folder, error) from error
+            raise _unwritable(error) from error
         raise
     _join(writer, progress)
     (folder / RECEIPT_NAME).write_text(receipt.model_dump_json(indent=1))
@@ -314,7 +316,7 @@ def _writer(folder: Path) -> tantivy.IndexWriter:
         # one thread: rows stay in order, and the rest of the machine stays free
         return tantivy.Index(schema, path=str(folder)).writer(_HEAP_BYTES, 1)
     except (OSError, ValueError) as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable(error) from error
 
 
 def _join(writer: tantivy.IndexWriter, progress: Progress) -> None:
@@ -334,11 +336,14 @@ def _join(writer: tantivy.IndexWriter, progress: Progress) -> None:
     while not done.wait(0.05):
         progress.check()
     if errors:
-        raise _unwritable(Path(), errors[0]) from errors[0]
+        raise _unwritable(errors[0]) from errors[0]
 
 
-def _unwritable(folder: Path, error: Exception) -> StorageError:
+def _unwritable(error: Exception) -> StorageError:
+    # tantivy's own words hold absolute paths
+    is_full = "No space left" in str(error) or "StorageFull" in str(error)
+    why = "the disk is full" if is_full else "its folder is gone or cannot be written to"
     return StorageError(
-        f"The text index could not be written in {folder.name!r}: {error}.",
+        f"The text index could not be written: {why}.",
         hint="Check the data folder's permissions and disk, then build the index again.",
     )

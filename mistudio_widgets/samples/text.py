@@ -107,7 +107,7 @@ def terms_of(text: str) -> str:
 
 
 def terms_of_rows(array: pa.Array) -> list[str]:
-    """Return `terms_of` every row of an Arrow array of string or large_string; null is an empty text.
+    """Return `terms_of` every row of an array of string or large_string; null is an empty text.
 
     ASCII, which most text is, is folded a whole array at a time; terms may then have more than
     one space between them.
