@@ -18,6 +18,7 @@ from .index import (
     Ranking,
     TextIndex,
     build_index,
+    index_stamp,
     open_index,
     read_receipt,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "ScannedBatch",
     "TextIndex",
     "build_index",
+    "index_stamp",
     "open_index",
     "parse",
     "read_receipt",

@@ -226,6 +226,11 @@ class Ranking:
                 self._limit *= 8
             return self._rows
 
+    @property
+    def num_bytes(self) -> int:
+        """What the fetched rows take."""
+        return self._rows.nbytes
+
     def all(self) -> _Rows:
         """Return all rows."""
         return self.first(self.total)
@@ -257,6 +262,15 @@ def read_receipt(folder: Path) -> IndexReceipt | None:
         return IndexReceipt.model_validate_json((folder / RECEIPT_NAME).read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def index_stamp(folder: Path) -> tuple[int, int] | None:
+    """Return what changes with the index in ``folder``; None when there is no whole index."""
+    try:
+        found = (folder / RECEIPT_NAME).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def open_index(folder: Path, wanted: IndexReceipt) -> TextIndex | None:
