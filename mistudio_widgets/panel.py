@@ -382,6 +382,8 @@ _HANDLERS: Final[
     "retry": lambda panel, given: panel._start(panel.manager.retry, given),  # noqa: SLF001
     "pause": lambda panel, given: panel._pause(given),  # noqa: SLF001
     "verify": lambda panel, given: panel._start(panel.manager.verify, given),  # noqa: SLF001
+    "build_index": lambda panel, given: panel._start(panel.manager.build_index, given),  # noqa: SLF001
+    "delete_index": lambda panel, given: _freed(panel.manager.delete_index(**given)),
     "cancel": lambda panel, given: panel._cancel(given),  # noqa: SLF001
     "delete_dataset": lambda panel, given: _freed(panel.manager.delete_dataset(**given)),
     "tokenize": lambda panel, given: panel._tokenize(given),  # noqa: SLF001

@@ -15,6 +15,8 @@ export interface Protocol {
     | Retry
     | Pause
     | Verify
+    | BuildIndex
+    | DeleteIndex
     | Cancel
     | DeleteDataset
     | Tokenize
@@ -61,7 +63,7 @@ export interface CompletedEvent {
   dataset_id: string;
   event: "completed";
   job_id: string;
-  kind: "download" | "import" | "tokenize" | "verify";
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
   num_samples: number | null;
   num_tokens: number | null;
   status: "downloading" | "processing" | "tokenizing" | "ready" | "error";
@@ -77,7 +79,7 @@ export interface ErrorEvent {
   event: "error";
   hint: string | null;
   job_id: string;
-  kind: "download" | "import" | "tokenize" | "verify";
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
   status: "downloading" | "processing" | "tokenizing" | "ready" | "error";
 }
 /**
@@ -280,6 +282,22 @@ export interface Verify {
   request_id: string;
 }
 /**
+ * Build the full-text index of a dataset.
+ */
+export interface BuildIndex {
+  dataset_id: string;
+  kind: "build_index";
+  request_id: string;
+}
+/**
+ * Remove the full-text index of a dataset.
+ */
+export interface DeleteIndex {
+  dataset_id: string;
+  kind: "delete_index";
+  request_id: string;
+}
+/**
  * Stop a job and remove what it wrote.
  */
 export interface Cancel {
@@ -350,8 +368,10 @@ export interface Ping {
  * What each kind of request is answered with.
  */
 export interface Results {
+  build_index: Started;
   cancel: JobSnapshot;
   delete_dataset: Freed;
+  delete_index: Freed;
   delete_tokenization: Freed;
   download: Started;
   get_dataset: DatasetRecord;
@@ -366,44 +386,6 @@ export interface Results {
   storage: StorageReport;
   tokenize: Started;
   verify: Started;
-}
-/**
- * One job at one moment.
- *
- * Attributes
- * ----------
- * progress : float
- *     0..100 over all phases.
- * phase, done, total, unit
- *     The running phase: ``done`` of ``total`` (None: unknown) ``unit``.
- * per_s : float or None
- *     Units per second over the last five seconds.
- * eta_s : float or None
- *     Seconds to the end of the phase.
- */
-export interface JobSnapshot {
-  created_at: string;
-  dataset_id: string;
-  done: number;
-  error_code: string | null;
-  error_message: string | null;
-  eta_s: number | null;
-  hint: string | null;
-  id: string;
-  kind: "download" | "import" | "tokenize" | "verify";
-  per_s: number | null;
-  phase: string;
-  progress: number;
-  state: "queued" | "running" | "paused" | "cancelling" | "succeeded" | "failed" | "cancelled";
-  tokenization_id: string | null;
-  total: number | null;
-  unit: string;
-}
-/**
- * Something was deleted.
- */
-export interface Freed {
-  freed_bytes: number;
 }
 /**
  * A job began; the card can be drawn from this at once.
@@ -538,6 +520,47 @@ export interface TokenizationSettingsOutput {
   truncation: "longest_first" | "only_first" | "only_second" | "do_not_truncate";
 }
 /**
+ * One job at one moment.
+ *
+ * Attributes
+ * ----------
+ * progress : float
+ *     0..100 over all phases.
+ * phase, done, total, unit
+ *     The running phase: ``done`` of ``total`` (None: unknown) ``unit``.
+ * per_s : float or None
+ *     Units per second over the last five seconds.
+ * eta_s : float or None
+ *     Seconds to the end of the phase.
+ * automatic : bool
+ *     Whether nobody asked for it: the index that follows a dataset. It tells no events.
+ */
+export interface JobSnapshot {
+  automatic: boolean;
+  created_at: string;
+  dataset_id: string;
+  done: number;
+  error_code: string | null;
+  error_message: string | null;
+  eta_s: number | null;
+  hint: string | null;
+  id: string;
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
+  per_s: number | null;
+  phase: string;
+  progress: number;
+  state: "queued" | "running" | "paused" | "cancelling" | "succeeded" | "failed" | "cancelled";
+  tokenization_id: string | null;
+  total: number | null;
+  unit: string;
+}
+/**
+ * Something was deleted.
+ */
+export interface Freed {
+  freed_bytes: number;
+}
+/**
  * One dataset, as the catalog knows it.
  *
  * Attributes
@@ -658,7 +681,7 @@ export interface PageDatasetCard {
   items: DatasetCard[];
   limit: number;
   offset: number;
-  total: number;
+  total: number | null;
 }
 /**
  * One tokenization, as the catalog and its receipt know it.
@@ -760,7 +783,7 @@ export interface SamplesDropped {
   [k: string]: number;
 }
 /**
- * How many samples have ``min <= tokens < max`` tokens; the last bucket has no max.
+ * How many samples have ``min <= n < max`` tokens (or characters); the last has no max.
  */
 export interface HistogramBucket {
   count: number;
