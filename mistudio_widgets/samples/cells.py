@@ -146,7 +146,11 @@ class _Room:
 
     def _bytes(self, content: pa.Buffer) -> str:
         self.is_cut = self.is_cut or content.size > _SHOWN_BYTES
-        return self._text(shown_bytes(content.slice(0, min(content.size, _SHOWN_BYTES)).to_pybytes(), content.size))
+        return self._text(
+            shown_bytes(
+                content.slice(0, min(content.size, _SHOWN_BYTES)).to_pybytes(), content.size
+            )
+        )
 
     def _nested(self, scalar: pa.Scalar, depth: int) -> Any:
         if depth >= _MAX_DEPTH:
@@ -223,7 +227,7 @@ def _time(scalar: pa.Scalar) -> str:
         written = str(scalar.cast(pa.string()).as_py())
     except pa.ArrowException:
         written = "<"
-    # "<value out of range: 1073741824>"
+    # what it cannot write it says so: <value out of range: 1073741824>
     return f"{scalar.value} ({kind})" if "<" in written else written.replace(" ", "T", 1)
 
 
