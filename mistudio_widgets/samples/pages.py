@@ -112,11 +112,11 @@ class RowReader:
         if is_like_duckdb(part):
             with self._cursor() as cursor:
                 try:
-                    return _with_duckdb(cursor, part, numbers)
+                    return read_skipping(cursor, part, numbers)
                 except (duckdb.Error, pa.ArrowException):
                     # whatever it is, the other way reads it or says what is wrong
                     progress.check()
-        return _with_arrow(part, numbers, progress)
+        return read_from_start(part, numbers, progress)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -175,7 +175,8 @@ def _is_like_duckdb(kind: pa.DataType) -> bool:
     return not is_odd and not pa.types.is_null(kind)
 
 
-def _with_duckdb(cursor: duckdb.DuckDBPyConnection, part: Part, numbers: Rows) -> pa.Table:
+def read_skipping(cursor: duckdb.DuckDBPyConnection, part: Part, numbers: Rows) -> pa.Table:
+    """Read rows of a file, ascending, with DuckDB; its errors and pyarrow's mean that it cannot."""
     first, last = int(numbers[0]), int(numbers[-1])
     if last - first + 1 == len(numbers):
         condition = f"{_ROW_NUMBER} BETWEEN {first} AND {last}"
@@ -200,7 +201,8 @@ def _as_stored(array: pa.Array, kind: pa.DataType) -> pa.Array:
     return array if array.type == kind else array.cast(kind)
 
 
-def _with_arrow(part: Part, numbers: Rows, progress: Progress) -> pa.Table:
+def read_from_start(part: Part, numbers: Rows, progress: Progress) -> pa.Table:
+    """Read rows of a file, ascending, with pyarrow."""
     pieces = []
     with reading(part.path) as file:
         for group in range(file.num_row_groups):
