@@ -103,7 +103,7 @@ def test_plain_types_are_read_by_skipping(tmp_path: Path) -> None:
         if name not in slow:
             with duckdb.connect(":memory:") as connection:
                 found = read_skipping(connection, part, numbers)
-            # bytes and not numbers, for NaN equals nothing
+            # as text, for NaN equals nothing
             assert str(found.to_pylist()) == str(table.take(numbers).to_pylist())
 
 

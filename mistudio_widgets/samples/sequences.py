@@ -173,33 +173,33 @@ class TokenSplit:
         )
 
 
-def sequence_offsets(tensors: Mapping[str, Array], check: Callable[[], None]) -> Rows | None:
-    """Return where the sequences of mode "per_sample" begin among the kept tokens.
+def has_one_sequence_each(tensors: Mapping[str, Array]) -> bool:
+    """Tell whether ``{split}.pt`` of mode "per_sample" holds one sequence for each sample."""
+    offsets = tensors.get("offsets")
+    num_sequences = len(tensors["input_ids"]) if offsets is None else len(offsets) - 1
+    return num_sequences == len(tensors["sample_starts"]) - 1
+
+
+def sum_mask(tensors: Mapping[str, Array], check: Callable[[], None]) -> Rows:
+    """Return where padded sequences begin among the kept tokens.
 
     Parameters
     ----------
     tensors : mapping
-        What ``{split}.pt`` holds.
+        What ``{split}.pt`` holds; without a mask nothing was filled.
     check : callable
         Called now and then; may raise.
 
     Returns
     -------
-    int64, shape (n_sequences + 1,), or None
-        None: each sample is one sequence.
+    int64, shape (n_sequences + 1,)
     """
-    starts, ids = tensors["sample_starts"], tensors["input_ids"]
-    offsets = tensors.get("offsets")
-    num_sequences = len(ids) if offsets is None else len(offsets) - 1
-    if num_sequences == len(starts) - 1:
-        return None
-    if offsets is not None:
-        return offsets
-    found = np.zeros(num_sequences + 1, dtype=np.int64)
+    num_sequences, width = tensors["input_ids"].shape
     mask = tensors.get("attention_mask")
+    found = np.zeros(num_sequences + 1, dtype=np.int64)
     for first in range(0, num_sequences, _MASK_ROWS):
         part = slice(first, min(first + _MASK_ROWS, num_sequences))
-        real = ids.shape[1] if mask is None else mask[part].sum(axis=1, dtype=np.int64)
+        real = width if mask is None else mask[part].sum(axis=1, dtype=np.int64)
         found[part.start + 1 : part.stop + 1] = real
         check()
     return np.cumsum(found)
