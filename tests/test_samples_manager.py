@@ -27,7 +27,7 @@ from mistudio_widgets.manager import looking
 from mistudio_widgets.progress import Progress
 from mistudio_widgets.records import DatasetRecord, Sample, TokenizationRecord
 
-WORDS = [
+WORDS = ["the", "a", "of", "Zürich", "東京", "👍", "def", "return", "import", "x", "=", "(", ")", "\n"]
     "the",
     "a",
     "of",
