@@ -190,6 +190,17 @@ class Ping(_Request):
     kind: Literal["ping"]
 
 
+class Abort(_Request):
+    """Nobody waits for an earlier request any more.
+
+    What can be ended in the middle is ended, what has not begun is not done. The earlier request
+    has its own reply all the same: with the error ``cancelled``, or that it was done.
+    """
+
+    kind: Literal["abort"]
+    aborted_id: RequestId
+
+
 Request = Annotated[
     ListDatasets
     | GetDataset
@@ -206,7 +217,8 @@ Request = Annotated[
     | DeleteTokenization
     | PreviewTokens
     | Storage
-    | Ping,
+    | Ping
+    | Abort,
     Field(discriminator="kind"),
 ]
 
@@ -287,6 +299,12 @@ class Pong(Record):
     version: str
 
 
+class Aborted(Record):
+    """An earlier request was told to end, unless it had its reply already."""
+
+    was_under_way: bool
+
+
 class Results(Record):
     """What each kind of request is answered with."""
 
@@ -306,6 +324,7 @@ class Results(Record):
     preview_tokens: TokenPreview
     storage: StorageReport
     ping: Pong
+    abort: Aborted
 
 
 class ErrorInfo(Record):
@@ -395,6 +414,12 @@ def failure(request_id: str | None, error: MiStudioError) -> dict[str, Any]:
         hint=error.hint,
         field=error.field if isinstance(error, InvalidRequestError) else None,
     )
+    return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
+
+
+def cancelled(request_id: str) -> dict[str, Any]:
+    """Build the reply to a request that was aborted before it was done."""
+    info = ErrorInfo(code="cancelled", message="The request was aborted.", hint=None, field=None)
     return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
 
 

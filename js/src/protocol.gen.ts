@@ -22,7 +22,8 @@ export interface Protocol {
     | DeleteTokenization
     | PreviewTokens
     | Storage
-    | Ping;
+    | Ping
+    | Abort;
   results: Results;
   state: PanelState;
 }
@@ -347,9 +348,21 @@ export interface Ping {
   request_id: string;
 }
 /**
+ * Nobody waits for an earlier request any more.
+ *
+ * What can be ended in the middle is ended, what has not begun is not done. The earlier request
+ * has its own reply all the same: with the error ``cancelled``, or that it was done.
+ */
+export interface Abort {
+  aborted_id: string;
+  kind: "abort";
+  request_id: string;
+}
+/**
  * What each kind of request is answered with.
  */
 export interface Results {
+  abort: Aborted;
   cancel: JobSnapshot;
   delete_dataset: Freed;
   delete_tokenization: Freed;
@@ -366,6 +379,12 @@ export interface Results {
   storage: StorageReport;
   tokenize: Started;
   verify: Started;
+}
+/**
+ * An earlier request was told to end, unless it had its reply already.
+ */
+export interface Aborted {
+  was_under_way: boolean;
 }
 /**
  * One job at one moment.
