@@ -27,23 +27,7 @@ from mistudio_widgets.manager import looking
 from mistudio_widgets.progress import Progress
 from mistudio_widgets.records import DatasetRecord, Sample, TokenizationRecord
 
-WORDS = ["the", "a", "of", "Zürich", "東京", "👍", "def", "return", "import", "x", "=", "(", ")", "\n"]
-    "the",
-    "a",
-    "of",
-    "Zürich",
-    "東京",
-    "👍",
-    "def",
-    "return",
-    "import",
-    "token",
-    "x",
-    "=",
-    "(",
-    ")",
-    "\n",
-]
+WORDS = ["the", "a", "of", "Zürich", "東京", "👍", "def", "return", "import", "=", "(", "\n"]
 
 
 def some_texts(count: int, seed: int) -> list[str | None]:
