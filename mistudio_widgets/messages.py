@@ -19,6 +19,7 @@ from pydantic.json_schema import models_json_schema
 
 from .errors import InvalidRequestError, MiStudioError
 from .records import (
+    ColumnStatistics,
     DatasetId,
     DatasetRecord,
     DatasetStatus,
@@ -28,6 +29,8 @@ from .records import (
     JobSnapshot,
     Page,
     Record,
+    Sample,
+    SampleSpan,
     Source,
     StorageReport,
     TokenizationId,
@@ -35,6 +38,7 @@ from .records import (
     TokenizationSettings,
     TokenizationStatus,
     TokenPreview,
+    TokenView,
     UtcDatetime,
     invalid_request,
 )
@@ -178,6 +182,45 @@ class PreviewTokens(_Request):
     settings: TokenizationSettings
 
 
+class Samples(_Request):
+    """A page of the data. A newer one of the same ``view`` aborts the older."""
+
+    kind: Literal["samples"]
+    dataset_id: DatasetId
+    split: ShortText | None = None
+    min_tokens: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=0)
+    tokenization_id: TokenizationId | None = None
+    limit: int = Field(default=10, ge=1, le=100)
+    offset: int = Field(default=0, ge=0)
+    view: RequestId | None = None
+
+
+class SampleTokens(_Request):
+    """What became of a sample."""
+
+    kind: Literal["sample_tokens"]
+    tokenization_id: TokenizationId
+    split: ShortText
+    row: int = Field(ge=0)
+
+
+class SequenceSamples(_Request):
+    """Which samples stand in a sequence."""
+
+    kind: Literal["sequence_samples"]
+    tokenization_id: TokenizationId
+    split: ShortText
+    sequence: int = Field(ge=0)
+
+
+class GetColumnStatistics(_Request):
+    """What the columns hold; all texts are read at the first question."""
+
+    kind: Literal["column_statistics"]
+    dataset_id: DatasetId
+
+
 class Storage(_Request):
     """The disk under the data folder."""
 
@@ -216,6 +259,10 @@ Request = Annotated[
     | ListTokenizations
     | DeleteTokenization
     | PreviewTokens
+    | Samples
+    | SampleTokens
+    | SequenceSamples
+    | GetColumnStatistics
     | Storage
     | Ping
     | Abort,
@@ -322,6 +369,10 @@ class Results(Record):
     list_tokenizations: tuple[TokenizationRecord, ...]
     delete_tokenization: Freed
     preview_tokens: TokenPreview
+    samples: Page[Sample]
+    sample_tokens: TokenView
+    sequence_samples: tuple[SampleSpan, ...]
+    column_statistics: ColumnStatistics
     storage: StorageReport
     ping: Pong
     abort: Aborted

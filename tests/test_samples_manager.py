@@ -448,7 +448,7 @@ def test_a_cancelled_question_ends_and_others_go_on(
 
     def ask(number: int) -> None:
         try:
-            ends[number] = manager._column_statistics(dataset.id, progresses[number])
+            ends[number] = manager.column_statistics(dataset.id, progress=progresses[number])
         except JobCancelled as error:
             ends[number] = error
 
@@ -488,7 +488,7 @@ def test_work_that_nobody_waits_for_any_more_ends(
 
     def ask() -> None:
         try:
-            manager._column_statistics(dataset.id, progress)
+            manager.column_statistics(dataset.id, progress=progress)
         except JobCancelled as error:
             caught.append(error)
 

@@ -45,6 +45,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         tokenization_id: str | None = None,
         limit: int = 10,
         offset: int = 0,
+        progress: Progress | None = None,
     ) -> Page[Sample]:
         """Return samples of a dataset, from any offset at the same cost.
 
@@ -61,6 +62,8 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             none.
         limit : int, 1..100
         offset : int
+        progress : Progress, optional
+            Ends the question with `JobCancelled` once it is cancelled.
 
         Returns
         -------
@@ -78,9 +81,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         *Threads:* any; several questions do not wait for each other.
         """
         asked = _Asked(split, min_tokens, max_tokens, tokenization_id, limit, offset)
-        return self._samples(dataset_id, asked, Progress())
-
-    def _samples(self, dataset_id: str, asked: _Asked, progress: Progress) -> Page[Sample]:
+        progress = progress or Progress()
         asked.check()
         looked = self._looked(dataset_id)
         split = asked.known_split(looked)
@@ -97,7 +98,9 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         items = self._read(looked, rows, tokenization, progress)
         return Page(items=items, total=total, limit=asked.limit, offset=asked.offset)
 
-    def sample_tokens(self, tokenization_id: str, split: str, row: int) -> TokenView:
+    def sample_tokens(
+        self, tokenization_id: str, split: str, row: int, *, progress: Progress | None = None
+    ) -> TokenView:
         """Show what became of a sample.
 
         Parameters
@@ -106,6 +109,8 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         split : str
         row : int
             Within the split of the dataset.
+        progress : Progress, optional
+            As for `samples`.
 
         Raises
         ------
@@ -124,7 +129,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
                 field="row",
                 hint=f"It has {num_rows:,} rows, the first is 0.",
             )
-        found = self._looking.token_split(record, split, Progress())
+        found = self._looking.token_split(record, split, progress or Progress())
         sample = found.sample_of(row)
         ids = found.ids(sample, _MAX_TOKENS) if sample is not None else []
         return TokenView(
@@ -138,7 +143,9 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             spans=tuple(found.spans(sample, _MAX_SPANS)) if sample is not None else (),
         )
 
-    def sequence_samples(self, tokenization_id: str, split: str, sequence: int) -> list[SampleSpan]:
+    def sequence_samples(
+        self, tokenization_id: str, split: str, sequence: int, *, progress: Progress | None = None
+    ) -> list[SampleSpan]:
         """Return which samples stand in a sequence, in the order of its positions.
 
         Raises
@@ -151,9 +158,11 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         """
         record = self._ready_tokenization(tokenization_id)
         check_split(split, record.splits)
-        return self._looking.token_split(record, split, Progress()).samples_in(sequence)
+        return self._looking.token_split(record, split, progress or Progress()).samples_in(sequence)
 
-    def column_statistics(self, dataset_id: str) -> ColumnStatistics:
+    def column_statistics(
+        self, dataset_id: str, *, progress: Progress | None = None
+    ) -> ColumnStatistics:
         """Return how long the texts are, how many are empty and how many come again.
 
         All texts are read once, in a thread that all who ask share; then the catalog knows.
@@ -166,9 +175,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             A file is gone or damaged.
         NotFoundError
         """
-        return self._column_statistics(dataset_id, Progress())
-
-    def _column_statistics(self, dataset_id: str, progress: Progress) -> ColumnStatistics:
+        progress = progress or Progress()
         looked = self._looked(dataset_id)
         content = looked.content_sha256
         with self._parts.catalog.read() as reader:

@@ -35,7 +35,9 @@ _Given = dict[str, Any]
 _Result = Record | tuple[Record, ...]
 
 # these take a ``progress``, and end in the middle of their work when it is cancelled
-_CANCELLABLE: Final = frozenset({"plan_download"})
+_CANCELLABLE: Final = frozenset(
+    {"plan_download", "samples", "sample_tokens", "sequence_samples", "column_statistics"}
+)
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ class Answers:
     def _do(self, request: Request, progress: Progress) -> _Result:
         given: _Given = {
             name: getattr(request, name)
-            for name in request.model_fields_set - {"kind", "request_id"}
+            for name in request.model_fields_set - {"kind", "request_id", "view"}
         }
         if request.kind in _CANCELLABLE:
             given["progress"] = progress
@@ -153,6 +155,10 @@ HANDLERS: Final[Mapping[str, Callable[[Answers, DatasetManager, _Given], _Result
     "list_tokenizations": lambda _, manager, given: tuple(manager.list_tokenizations(**given)),
     "delete_tokenization": lambda _, manager, given: _freed(manager.delete_tokenization(**given)),
     "preview_tokens": lambda answers, _, given: answers._preview(given),  # noqa: SLF001
+    "samples": lambda _, manager, given: manager.samples(**given),
+    "sample_tokens": lambda _, manager, given: manager.sample_tokens(**given),
+    "sequence_samples": lambda _, manager, given: tuple(manager.sequence_samples(**given)),
+    "column_statistics": lambda _, manager, given: manager.column_statistics(**given),
     "storage": lambda _, manager, given: manager.storage(**given),
 }
 
