@@ -19,6 +19,7 @@ from pydantic.json_schema import models_json_schema
 
 from .errors import InvalidRequestError, MiStudioError
 from .records import (
+    ColumnStatistics,
     DatasetId,
     DatasetRecord,
     DatasetStatus,
@@ -28,6 +29,8 @@ from .records import (
     JobSnapshot,
     Page,
     Record,
+    Sample,
+    SampleSpan,
     Source,
     StorageReport,
     TokenizationId,
@@ -35,6 +38,7 @@ from .records import (
     TokenizationSettings,
     TokenizationStatus,
     TokenPreview,
+    TokenView,
     UtcDatetime,
     invalid_request,
 )
@@ -192,6 +196,45 @@ class PreviewTokens(_Request):
     settings: TokenizationSettings
 
 
+class Samples(_Request):
+    """A page of the data. A newer one of the same ``view`` aborts the older."""
+
+    kind: Literal["samples"]
+    dataset_id: DatasetId
+    split: ShortText | None = None
+    min_tokens: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=0)
+    tokenization_id: TokenizationId | None = None
+    limit: int = Field(default=10, ge=1, le=100)
+    offset: int = Field(default=0, ge=0)
+    view: RequestId | None = None
+
+
+class SampleTokens(_Request):
+    """What became of a sample."""
+
+    kind: Literal["sample_tokens"]
+    tokenization_id: TokenizationId
+    split: ShortText
+    row: int = Field(ge=0)
+
+
+class SequenceSamples(_Request):
+    """Which samples stand in a sequence."""
+
+    kind: Literal["sequence_samples"]
+    tokenization_id: TokenizationId
+    split: ShortText
+    sequence: int = Field(ge=0)
+
+
+class GetColumnStatistics(_Request):
+    """What the columns hold; all texts are read at the first question."""
+
+    kind: Literal["column_statistics"]
+    dataset_id: DatasetId
+
+
 class Storage(_Request):
     """The disk under the data folder."""
 
@@ -202,6 +245,17 @@ class Ping(_Request):
     """A sign of life."""
 
     kind: Literal["ping"]
+
+
+class Abort(_Request):
+    """Nobody waits for an earlier request any more.
+
+    What can be ended in the middle is ended, what has not begun is not done. The earlier request
+    has its own reply all the same: with the error ``cancelled``, or that it was done.
+    """
+
+    kind: Literal["abort"]
+    aborted_id: RequestId
 
 
 Request = Annotated[
@@ -221,8 +275,13 @@ Request = Annotated[
     | ListTokenizations
     | DeleteTokenization
     | PreviewTokens
+    | Samples
+    | SampleTokens
+    | SequenceSamples
+    | GetColumnStatistics
     | Storage
-    | Ping,
+    | Ping
+    | Abort,
     Field(discriminator="kind"),
 ]
 
@@ -303,6 +362,12 @@ class Pong(Record):
     version: str
 
 
+class Aborted(Record):
+    """An earlier request was told to end, unless it had its reply already."""
+
+    was_under_way: bool
+
+
 class Results(Record):
     """What each kind of request is answered with."""
 
@@ -322,8 +387,13 @@ class Results(Record):
     list_tokenizations: tuple[TokenizationRecord, ...]
     delete_tokenization: Freed
     preview_tokens: TokenPreview
+    samples: Page[Sample]
+    sample_tokens: TokenView
+    sequence_samples: tuple[SampleSpan, ...]
+    column_statistics: ColumnStatistics
     storage: StorageReport
     ping: Pong
+    abort: Aborted
 
 
 class ErrorInfo(Record):
@@ -413,6 +483,12 @@ def failure(request_id: str | None, error: MiStudioError) -> dict[str, Any]:
         hint=error.hint,
         field=error.field if isinstance(error, InvalidRequestError) else None,
     )
+    return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
+
+
+def cancelled(request_id: str) -> dict[str, Any]:
+    """Build the reply to a request that was aborted before it was done."""
+    info = ErrorInfo(code="cancelled", message="The request was aborted.", hint=None, field=None)
     return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
 
 

@@ -480,13 +480,13 @@ def _read_record(path: Path, model: type[RecordT]) -> RecordT:
         return model.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise CorruptFileError(
-            f"{shown_path(path)} is missing.",
+            f"{path.parent.name}/{path.name} is missing.",
             path=shown_path(path),
             hint="Run verify on the dataset, then retry.",
         ) from error
     except (OSError, ValidationError) as error:
         raise CorruptFileError(
-            f"{shown_path(path)} cannot be read.",
+            f"{path.parent.name}/{path.name} cannot be read.",
             path=shown_path(path),
             hint="Run verify on the dataset, then retry.",
         ) from error

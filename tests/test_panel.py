@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_calls import our_threads
 from hub_server import HubServer
 
 from mistudio_widgets import DatasetManager, DatasetsPanel, TokenizationSettings
 from mistudio_widgets.messages import DatasetCard, PanelState, Results
-from mistudio_widgets.panel import _HANDLERS
-from mistudio_widgets.records import new_dataset_id
+from mistudio_widgets.panel.answers import HANDLERS
+from mistudio_widgets.records import StorageReport, new_dataset_id
 
 
 class Wire:
@@ -77,7 +78,7 @@ def test_the_traits_are_the_state(panel: DatasetsPanel) -> None:
 
 
 def test_every_kind_has_a_handler() -> None:
-    assert set(_HANDLERS) | {"ping"} == set(Results.model_fields)
+    assert set(HANDLERS) | {"ping", "abort"} == set(Results.model_fields)
 
 
 def test_what_the_manager_does_appears_in_the_traits(
@@ -145,6 +146,85 @@ def test_a_hub_that_does_not_answer_keeps_nothing_else_waiting(wire: Wire, hub: 
         wire.wait_for(lambda m, number=number: m.get("request_id") == f"plan-{number}")
 
 
+def connections_to(server: HubServer) -> set[str]:
+    """Return this machine's open connections to the server, by the client's address."""
+    port = f":{int(server.url.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established = "01"
+    return {row[1] for row in rows if row[2].endswith(port) and row[3] == established}
+
+
+def test_an_aborted_plan_ends_with_its_thread_and_its_connection(
+    wire: Wire, hub: HubServer
+) -> None:
+    fault = hub.add_fault("notes", times=100, gate=threading.Event())
+    wire.post({"kind": "plan_download", "request_id": "slow", "repo_id": "acme/notes"})
+    assert fault.struck.wait(60)
+    assert our_threads() == ["hub-request"]
+    open_ones = connections_to(hub)
+    assert open_ones
+    assert wire.ask("abort", aborted_id="slow")["result"] == {"was_under_way": True}
+    error = wire.wait_for(lambda m: m.get("request_id") == "slow")["error"]
+    assert error["code"] == "cancelled"
+    assert our_threads() == []
+    assert not open_ones & connections_to(hub)
+    assert wire.ask("abort", aborted_id="slow")["result"] == {"was_under_way": False}
+    assert [m.get("request_id") for m in wire.sent].count("slow") == 1
+
+
+def test_aborted_plans_leave_their_place_to_the_next(wire: Wire, hub: HubServer) -> None:
+    hub.add_fault("notes", times=100, gate=threading.Event())
+    for number in range(8):
+        plan = {"kind": "plan_download", "repo_id": "acme/notes"}
+        wire.post({**plan, "request_id": f"plan-{number}"})
+        assert wire.ask("abort", aborted_id=f"plan-{number}")["result"]["was_under_way"]
+    assert wire.ask("plan_download", repo_id="plain")["ok"]
+    for number in range(8):
+        reply = wire.wait_for(lambda m, number=number: m.get("request_id") == f"plan-{number}")
+        assert reply["error"]["code"] == "cancelled"
+
+
+def test_what_had_not_begun_is_not_done_when_it_is_aborted(
+    wire: Wire, manager: DatasetManager, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, busy = threading.Event(), threading.Semaphore(0)
+
+    def slow() -> StorageReport:
+        busy.release()
+        assert begin.wait(60)
+        return real()
+
+    real = manager.storage
+    monkeypatch.setattr(manager, "storage", slow)
+    for number in range(4):
+        wire.post({"kind": "storage", "request_id": f"storage-{number}"})
+    for _ in range(4):
+        assert busy.acquire(timeout=60)
+    paths = [str(text_file)]
+    wire.post({"kind": "import_files", "request_id": "import", "paths": paths})
+    assert wire.ask("abort", aborted_id="import")["result"]["was_under_way"]
+    assert wire.ask("abort", aborted_id="storage-0")["result"]["was_under_way"]
+    begin.set()
+    reply = wire.wait_for(lambda m: m.get("request_id") == "import")
+    assert reply["error"]["code"] == "cancelled"
+    assert manager.list_datasets().total == 0
+    done = wire.wait_for(lambda m: m.get("request_id") == "storage-0")
+    assert done["ok"], "what was done all the same is told as done"
+
+
+def test_a_closed_panel_ends_what_it_was_asked(wire: Wire, hub: HubServer) -> None:
+    fault = hub.add_fault("notes", times=100, gate=threading.Event())
+    for number in range(4):
+        plan = {"kind": "plan_download", "repo_id": "acme/notes"}
+        wire.post({**plan, "request_id": f"plan-{number}"})
+    assert fault.struck.wait(60)
+    wire.panel.close()
+    for number in range(4):
+        reply = wire.wait_for(lambda m, number=number: m.get("request_id") == f"plan-{number}")
+        assert reply["error"]["code"] == "cancelled"
+    assert our_threads() == []
+
+
 def test_a_failed_download_is_told_by_an_event(wire: Wire) -> None:
     reply = wire.ask("download", repo_id="nobody/nothing")
     assert reply["result"]["dataset"]["status"] in ("downloading", "error")
@@ -182,7 +262,7 @@ def test_unexpected_errors_show_no_inside(
 def test_an_answer_that_is_too_large_is_not_sent(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mistudio_widgets.panel.MAX_REPLY_BYTES", 10)
+    monkeypatch.setattr("mistudio_widgets.panel.answers.MAX_REPLY_BYTES", 10)
     assert "too large" in wire.ask("storage")["error"]["message"]
 
 

@@ -55,7 +55,7 @@ def index(searched: Searched) -> None:
 
 def find(searching: Searching, searched: Searched, search: str, **options: object) -> Found:
     asked = {"offset": 0, "limit": 100, "progress": Progress(), **options}
-    return searching.find(searched, samples.parse(search), **asked)  # type: ignore[arg-type]
+    return searching.find(searched, samples.parse_query(search), **asked)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_pages_with_and_without_index_have_each_hit_once(
         data.draw(st.lists(st.booleans(), min_size=len(span), max_size=len(span))), bool
     )
     queries = [
-        (search, samples.parse(written(search)))
+        (search, samples.parse_query(written(search)))
         for search in data.draw(st.lists(searches_in(texts), min_size=1, max_size=3))
     ]
     for is_indexed in (False, True):

@@ -170,9 +170,28 @@ describe("requests", () => {
     const request = bridge.request("storage", {}, { signal: abort.signal });
     abort.abort();
     await expect(request).rejects.toMatchObject({ name: "AbortError" });
+    const [aborted] = model.requests("storage");
+    const [told] = model.requests("abort");
+    expect(told).toEqual({
+      kind: "abort",
+      request_id: expect.stringMatching(/^[0-9a-f]{32}$/),
+      aborted_id: aborted?.["request_id"],
+    });
+    model.reply({ ...golden("failure_cancelled"), request_id: aborted?.["request_id"] });
+    answer("abort");
     const late = bridge.request("storage", {}, { signal: abort.signal });
     await expect(late).rejects.toMatchObject({ name: "AbortError" });
     expect(model.requests("storage")).toHaveLength(1);
+    expect(model.requests("abort")).toHaveLength(1);
+  });
+
+  it("that have their reply are not aborted", async () => {
+    const abort = new AbortController();
+    const request = bridge.request("storage", {}, { signal: abort.signal });
+    answer("storage");
+    await request;
+    abort.abort();
+    expect(model.requests("abort")).toEqual([]);
   });
 
   it("that are open when the view is closed are rejected", async () => {

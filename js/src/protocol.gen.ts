@@ -23,8 +23,13 @@ export interface Protocol {
     | ListTokenizations
     | DeleteTokenization
     | PreviewTokens
+    | Samples
+    | SampleTokens
+    | SequenceSamples
+    | GetColumnStatistics
     | Storage
-    | Ping;
+    | Ping
+    | Abort;
   results: Results;
   state: PanelState;
 }
@@ -351,6 +356,49 @@ export interface PreviewTokens {
   text?: string | null;
 }
 /**
+ * A page of the data. A newer one of the same ``view`` aborts the older.
+ */
+export interface Samples {
+  dataset_id: string;
+  kind: "samples";
+  limit?: number;
+  max_tokens?: number | null;
+  min_tokens?: number | null;
+  offset?: number;
+  request_id: string;
+  split?: string | null;
+  tokenization_id?: string | null;
+  view?: string | null;
+}
+/**
+ * What became of a sample.
+ */
+export interface SampleTokens {
+  kind: "sample_tokens";
+  request_id: string;
+  row: number;
+  split: string;
+  tokenization_id: string;
+}
+/**
+ * Which samples stand in a sequence.
+ */
+export interface SequenceSamples {
+  kind: "sequence_samples";
+  request_id: string;
+  sequence: number;
+  split: string;
+  tokenization_id: string;
+}
+/**
+ * What the columns hold; all texts are read at the first question.
+ */
+export interface GetColumnStatistics {
+  dataset_id: string;
+  kind: "column_statistics";
+  request_id: string;
+}
+/**
  * The disk under the data folder.
  */
 export interface Storage {
@@ -365,11 +413,24 @@ export interface Ping {
   request_id: string;
 }
 /**
+ * Nobody waits for an earlier request any more.
+ *
+ * What can be ended in the middle is ended, what has not begun is not done. The earlier request
+ * has its own reply all the same: with the error ``cancelled``, or that it was done.
+ */
+export interface Abort {
+  aborted_id: string;
+  kind: "abort";
+  request_id: string;
+}
+/**
  * What each kind of request is answered with.
  */
 export interface Results {
+  abort: Aborted;
   build_index: Started;
   cancel: JobSnapshot;
+  column_statistics: ColumnStatistics;
   delete_dataset: Freed;
   delete_index: Freed;
   delete_tokenization: Freed;
@@ -383,9 +444,18 @@ export interface Results {
   plan_download: DownloadPlan;
   preview_tokens: TokenPreview;
   retry: Started;
+  sample_tokens: TokenView;
+  samples: PageSample;
+  sequence_samples: SampleSpan[];
   storage: StorageReport;
   tokenize: Started;
   verify: Started;
+}
+/**
+ * An earlier request was told to end, unless it had its reply already.
+ */
+export interface Aborted {
+  was_under_way: boolean;
 }
 /**
  * A job began; the card can be drawn from this at once.
@@ -555,6 +625,67 @@ export interface JobSnapshot {
   unit: string;
 }
 /**
+ * What the columns of a dataset hold.
+ *
+ * Attributes
+ * ----------
+ * columns : dict
+ *     Type of each column.
+ * text_column : str or None
+ *     What the numbers are about.
+ */
+export interface ColumnStatistics {
+  columns: Columns;
+  dataset_id: string;
+  splits: Splits;
+  text_column: string | null;
+}
+export interface Columns {
+  [k: string]: string;
+}
+export interface Splits {
+  [k: string]: SplitColumns;
+}
+/**
+ * One split of a dataset.
+ *
+ * Attributes
+ * ----------
+ * characters : CharacterStatistics or None
+ *     Of all texts; None when there is none.
+ * num_null, num_empty : int
+ *     Rows without text (null, or no text at all), and rows whose text has no character.
+ * num_duplicates : int
+ *     Rows whose text stands in another row before.
+ */
+export interface SplitColumns {
+  characters: CharacterStatistics | null;
+  num_duplicates: number;
+  num_empty: number;
+  num_null: number;
+  num_rows: number;
+}
+/**
+ * How long texts are, in characters; the median of an even number is the mean of two.
+ */
+export interface CharacterStatistics {
+  histogram: HistogramBucket[];
+  max: number;
+  mean: number;
+  median: number;
+  min: number;
+}
+/**
+ * How many samples have ``min <= n < max`` tokens (or characters); the last has no max.
+ */
+export interface HistogramBucket {
+  count: number;
+  max: number | null;
+  min: number;
+  percentage: number;
+  range: string;
+}
+/**
  * Something was deleted.
  */
 export interface Freed {
@@ -581,7 +712,7 @@ export interface Freed {
  */
 export interface DatasetRecord {
   avg_sequence_length: number | null;
-  columns: Columns;
+  columns: Columns1;
   commit: string | null;
   config: string | null;
   created_at: string;
@@ -610,7 +741,7 @@ export interface DatasetRecord {
   updated_at: string;
   vocab_size: number | null;
 }
-export interface Columns {
+export interface Columns1 {
   [k: string]: string;
 }
 /**
@@ -731,7 +862,7 @@ export interface TokenizationRecord {
   settings: TokenizationSettingsOutput;
   size_bytes: number | null;
   special_tokens: SpecialTokens;
-  splits: Splits;
+  splits: Splits1;
   status: "queued" | "tokenizing" | "ready" | "error";
   text_column_used: string | null;
   tokenizer_name: string;
@@ -782,20 +913,10 @@ export interface Accounting {
 export interface SamplesDropped {
   [k: string]: number;
 }
-/**
- * How many samples have ``min <= n < max`` tokens (or characters); the last has no max.
- */
-export interface HistogramBucket {
-  count: number;
-  max: number | null;
-  min: number;
-  percentage: number;
-  range: string;
-}
 export interface SpecialTokens {
   [k: string]: number;
 }
-export interface Splits {
+export interface Splits1 {
   [k: string]: SplitStatistics;
 }
 /**
@@ -917,6 +1038,124 @@ export interface PreviewToken {
   start: number | null;
   text: string;
   type: "special" | "regular";
+}
+/**
+ * What became of a sample.
+ *
+ * Attributes
+ * ----------
+ * is_dropped : bool
+ *     Whether the tokenization dropped the sample; then there are no tokens.
+ * tokens : tuple of SampleToken
+ *     The first 5000, as they stand in the sequences; with ``stride`` and mode "per_sample",
+ *     those that stand in two sequences come twice.
+ * num_tokens : int
+ * spans : tuple of SampleSpan
+ *     Where they stand, in the order of the sequences; at most 1000.
+ */
+export interface TokenView {
+  is_dropped: boolean;
+  num_tokens: number;
+  row: number;
+  spans: SampleSpan[];
+  split: string;
+  tokenization_id: string;
+  tokenizer_name: string;
+  tokens: SampleToken[];
+}
+/**
+ * A stretch of a sequence that comes from one sample.
+ *
+ * Attributes
+ * ----------
+ * sequence : int
+ *     Which sequence of the split.
+ * start, end : int
+ *     Positions in the sequence, end excluded.
+ * first_token : int
+ *     Which of the sample's tokens stands at ``start``.
+ */
+export interface SampleSpan {
+  end: number;
+  first_token: number;
+  row: number;
+  sequence: number;
+  split: string;
+  start: number;
+}
+/**
+ * A token of a sample.
+ *
+ * Attributes
+ * ----------
+ * text : str or None
+ *     What it stands for, a piece of a character as its bytes (``\xe6``); None when the
+ *     tokenizer is not there any more.
+ */
+export interface SampleToken {
+  id: number;
+  text: string | null;
+  type: ("special" | "regular") | null;
+}
+export interface PageSample {
+  items: Sample[];
+  limit: number;
+  offset: number;
+  total: number | null;
+}
+/**
+ * One row of a dataset.
+ *
+ * Attributes
+ * ----------
+ * row : int
+ *     Within its split.
+ * text : str or None
+ *     The text column, conversations in plain form; at most 10,000 characters. None for null
+ *     and for what is no text. Bytes that are not UTF-8 are shown as ``\\xed``.
+ * text_start : int
+ *     Which character of the whole text ``text`` begins with: 0, but for a hit far behind.
+ * columns : dict
+ *     The other columns; also the text column when it holds conversations.
+ * num_chars : int or None
+ *     Characters of the whole text, in Unicode code points.
+ * num_tokens : int or None
+ *     Tokens of the sample in the tokenization; None where it has none, or dropped the sample.
+ * highlights : tuple of pairs of int
+ *     Where ``text`` (as it is here) matches the search: start and end.
+ */
+export interface Sample {
+  columns: Columns2;
+  highlights: unknown[][];
+  num_chars: number | null;
+  num_tokens: number | null;
+  row: number;
+  split: string;
+  text: string | null;
+  text_start: number;
+}
+export interface Columns2 {
+  [k: string]: Cell;
+}
+/**
+ * A value of a table, fit to be shown: plain JSON of bounded size.
+ *
+ * Attributes
+ * ----------
+ * value : any JSON
+ *     Numbers, texts, lists and objects as they are. What JSON cannot say is text: times in ISO
+ *     8601, decimals and integers from 2**53 on in digits, ``NaN`` and ``Infinity`` by name,
+ *     bytes as ``b"\x89PNG…"``.
+ * size : int or None
+ *     How large the whole value is, in ``unit``, told for texts, bytes and lists.
+ * is_cut : bool
+ *     Whether ``value`` is less than the whole.
+ */
+export interface Cell {
+  is_cut: boolean;
+  size: number | null;
+  unit: ("characters" | "bytes" | "items") | null;
+  value: unknown;
 }
 /**
  * The disk under the data folder.

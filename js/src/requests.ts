@@ -11,6 +11,7 @@ export type Params<K extends Kind> = Omit<
 export type Send = <K extends Kind>(
   kind: K,
   params: Params<K>,
+  /** Aborting also ends what the kernel does for the request, as far as that can be ended. */
   options?: { signal?: AbortSignal },
 ) => Promise<Results[K]>;
 
@@ -60,7 +61,10 @@ export function createRequests(post: (message: object) => void): Requests {
       forget();
       entry.resolve(result);
     };
-    const abort = () => reject(signal?.reason);
+    const abort = () => {
+      reject(signal?.reason);
+      post({ kind: "abort", request_id: newRequestId(), aborted_id: request_id });
+    };
     const timer = setTimeout(() => reject(timeoutError()), TIMEOUT_S * 1000);
     signal?.addEventListener("abort", abort);
     pending.set(request_id, { resolve, reject });

@@ -11,14 +11,13 @@ from ..records import DATA_KINDS, TokenizationSettings
 from .datasets import DatasetMethods
 from .events import error_event
 from .parts import error_fields
-from .previews import PreviewMethods
-from .tokenizations import TokenizationMethods
+from .samples import SampleMethods
 from .tokenize_work import tokenization_record
 
 _log = logging.getLogger(__name__)
 
 
-class DatasetManager(DatasetMethods, TokenizationMethods, PreviewMethods):
+class DatasetManager(DatasetMethods, SampleMethods):
     r"""Downloads, imports, tokenizes and loads text datasets, and keeps a catalog of them.
 
     Parameters

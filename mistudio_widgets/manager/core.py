@@ -28,6 +28,7 @@ from ..jobs import Job, JobRunner, Owner, Work
 from ..records import (
     ACTIVE_STATES,
     HOLDING_KINDS,
+    ColumnStatistics,
     DatasetRecord,
     DownloadRequest,
     Event,
@@ -41,8 +42,10 @@ from ..records import (
 from ..storage import LOW_DISK_SHARE, Storage, default_data_dir, disk_errors
 from .events import Announcer, completed_event, damage_event, error_event, progress_event
 from .follow import Follower
+from .looking import Looking
 from .parts import Parts
 from .recovery import recover
+from .shared_work import SharedWork
 from .view import View
 
 _REMEMBERED_JOBS: Final = 200
@@ -112,6 +115,8 @@ class Core:
         )
         self._view = View(self._parts, self._runner.find)
         self._follower = Follower(self._parts)
+        self._looking = Looking(storage)
+        self._describing: SharedWork[ColumnStatistics] = SharedWork("mistudio-columns")
         self._hub_folders: dict[str, tuple[float, Path]] = {}
         self._close_at_exit = _close_at_exit(self)
         self._at_close: list[Callable[[], None]] = []
@@ -170,6 +175,8 @@ class Core:
         self._runner.close(timeout_s)
         self._follower.close()
         self._announcer.close()
+        self._describing.close()
+        self._looking.close()
         if self._owner is not None:
             self._owner.release()
         self._close_at_exit()

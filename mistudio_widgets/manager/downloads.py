@@ -9,6 +9,7 @@ from ..catalog import CatalogReader, CatalogWriter, JobRow
 from ..errors import AlreadyExistsError, InterruptedJobError, NotFoundError
 from ..hub import HfToken
 from ..jobs import Job
+from ..progress import Progress
 from ..records import (
     DatasetRecord,
     DownloadPlan,
@@ -37,8 +38,16 @@ class DownloadMethods(Core):
         split: str | Sequence[str] | None = None,
         revision: str | None = None,
         hf_token: str | bool | None = None,
+        progress: Progress | None = None,
     ) -> DownloadPlan:
         """Return what `download` would fetch, without fetching data.
+
+        Parameters are those of `download`, and:
+
+        Parameters
+        ----------
+        progress : Progress, optional
+            To cancel with: `JobCancelled` is raised then.
 
         Raises
         ------
@@ -56,6 +65,7 @@ class DownloadMethods(Core):
             free_bytes=space.free_bytes,
             reserve_bytes=space.reserve_bytes,
             into=self._parts.storage.root,
+            progress=progress,
         ).plan
 
     def download(

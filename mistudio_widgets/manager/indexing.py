@@ -12,7 +12,8 @@ from ..records import IndexRequest, Manifest
 from .auto_index import AutoIndexer
 from .checks import must_be_ready
 from .core import Core
-from .index_work import IndexWork, file_map, has_fresh_index, text_bytes
+from .index_work import IndexWork, has_fresh_index, text_bytes
+from .looking import file_map
 
 AUTOMATIC_BYTES: Final = 5 * 1024**3
 """More text than this is indexed only when it is asked for."""
@@ -126,7 +127,7 @@ class IndexMethods(Core):
         if not self._wants_index(manifest):
             return None
         must_be_ready(self._view.dataset(dataset_id))
-        num_bytes = text_bytes(file_map(self._parts, manifest))
+        num_bytes = text_bytes(file_map(storage, manifest))
         if num_bytes > AUTOMATIC_BYTES:
             return None
         storage.check_space(num_bytes)

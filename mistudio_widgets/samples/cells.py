@@ -227,7 +227,7 @@ def _time(scalar: pa.Scalar) -> str:
         written = str(scalar.cast(pa.string()).as_py())
     except pa.ArrowException:
         written = "<"
-    # "<value out of range: 1073741824>"
+    # what it cannot write it says so: <value out of range: 1073741824>
     return f"{scalar.value} ({kind})" if "<" in written else written.replace(" ", "T", 1)
 
 

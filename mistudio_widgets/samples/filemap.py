@@ -103,6 +103,17 @@ class FileMap:
         self.total = int(ends[-1])
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether all files are those whose footers were read; costs a stat for each."""
+        try:
+            for parts in self.parts.values():
+                for part in parts:
+                    part.check()
+        except CorruptFileError:
+            return False
+        return True
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits, in order."""
         return tuple(self.parts)

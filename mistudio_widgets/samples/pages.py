@@ -27,11 +27,11 @@ _CONFIG: Final = {
     "threads": "2",
     "temp_directory": "",
     "enable_external_file_cache": "false",
-    # reads whole column chunks ahead: 10 ms and not 20 for a page of a large row group
-    "disable_parquet_prefetching": "true",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
+# else it reads whole column chunks ahead: 20 ms and not 10 for a page of a large row group
+_NO_PREFETCHING: Final = "SET disable_parquet_prefetching = true"
 _ROW_NUMBER: Final = "file_row_number"
 _GLOB: Final = frozenset("*?[]{}")
 
@@ -93,49 +93,30 @@ class RowReader:
 
         *Cancellation:* between files, and while one is read from its start.
         """
-        wanted: dict[tuple[str, int], tuple[Part, list[int]]] = {}
+        wanted: dict[tuple[str, int], tuple[Part, set[int]]] = {}
         for split, row in rows:
             part, place = files.file_of(split, row)
-            wanted.setdefault((split, part.first_row), (part, []))[1].append(place)
+            wanted.setdefault((split, part.first_row), (part, set()))[1].add(place)
         found: dict[tuple[str, int], Row] = {}
         for (split, first_row), (part, places) in wanted.items():
             progress.check()
-            numbers = np.unique(np.array(places, dtype=np.int64))
             part.check()
+            numbers = np.array(sorted(places), dtype=np.int64)
             table = self._read_part(part, numbers, progress)
-            for number, row in zip(numbers.tolist(), _rows(table, files), strict=True):
-                key = (split, first_row + number)
-                found[key] = Row(*key, *row)
+            for number, (text, cells) in zip(numbers.tolist(), _rows(table, files), strict=True):
+                row = first_row + number
+                found[split, row] = Row(split, row, text, cells)
         return [found[key] for key in rows]
 
     def _read_part(self, part: Part, numbers: Rows, progress: Progress) -> pa.Table:
         if is_like_duckdb(part):
-            try:
-                return self._with_duckdb(part, numbers)
-            except (duckdb.Error, pa.ArrowException):
-                # whatever it is, the other way reads it or says what is wrong
-                progress.check()
-        return _with_arrow(part, numbers, progress)
-
-    def _with_duckdb(self, part: Part, numbers: Rows) -> pa.Table:
-        first, last = int(numbers[0]), int(numbers[-1])
-        if last - first + 1 == len(numbers):
-            condition = f"{_ROW_NUMBER} BETWEEN {first} AND {last}"
-        else:
-            condition = f"{_ROW_NUMBER} IN ({', '.join(map(str, numbers.tolist()))})"
-        path = str(part.path).replace("'", "''")
-        with self._cursor() as cursor:
-            table = cursor.sql(
-                f"SELECT *, {_ROW_NUMBER} FROM read_parquet('{path}') WHERE {condition}"  # noqa: S608
-            ).to_arrow_table()
-        order = np.argsort(table.column(table.num_columns - 1).to_numpy())
-        if len(order) != len(numbers):
-            raise pa.ArrowInvalid(f"{len(order)} rows of {len(numbers)}")
-        columns = [
-            _as_stored(column.combine_chunks(), kind).take(order)
-            for column, kind in zip(table.columns[:-1], part.schema.types, strict=True)
-        ]
-        return pa.Table.from_arrays(columns, schema=part.schema.remove_metadata())
+            with self._cursor() as cursor:
+                try:
+                    return read_skipping(cursor, part, numbers)
+                except (duckdb.Error, pa.ArrowException):
+                    # whatever it is, the other way reads it or says what is wrong
+                    progress.check()
+        return read_from_start(part, numbers, progress)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -145,6 +126,7 @@ class RowReader:
                 self._connection = None
             if self._connection is None:
                 self._connection = duckdb.connect(":memory:", config=dict(_CONFIG))
+                self._connection.execute(_NO_PREFETCHING)
                 self._made_in = os.getpid()
             return self._connection.cursor()
 
@@ -177,23 +159,41 @@ def is_like_duckdb(part: Part) -> bool:
 
 
 def _is_like_duckdb(kind: pa.DataType) -> bool:
-    if isinstance(kind, pa.BaseExtensionType):
-        return False
+    if pa.types.is_struct(kind):
+        names = [field.name.lower() for field in kind]
+        is_named = len(set(names)) == len(names) and "" not in names
+        return is_named and all(_is_like_duckdb(field.type) for field in kind)
     if pa.types.is_decimal(kind):
         return bool(kind.precision <= 38)
     if pa.types.is_time(kind) or pa.types.is_timestamp(kind):
         # its times have microseconds
         return bool(kind.unit != "ns")
-    if pa.types.is_struct(kind):
-        names = [field.name.lower() for field in kind]
-        is_named = len(set(names)) == len(names) and "" not in names
-        return is_named and all(_is_like_duckdb(field.type) for field in kind)
-    if pa.types.is_map(kind):
-        # a key that comes twice is an error to it
-        return False
-    if pa.types.is_nested(kind):
+    # a key that comes twice is an error to it
+    is_odd = isinstance(kind, pa.BaseExtensionType) or pa.types.is_map(kind)
+    if pa.types.is_nested(kind) and not is_odd:
         return _is_like_duckdb(kind.value_type)
-    return not pa.types.is_null(kind)
+    return not is_odd and not pa.types.is_null(kind)
+
+
+def read_skipping(cursor: duckdb.DuckDBPyConnection, part: Part, numbers: Rows) -> pa.Table:
+    """Read rows of a file, ascending, with DuckDB; its errors and pyarrow's mean that it cannot."""
+    first, last = int(numbers[0]), int(numbers[-1])
+    if last - first + 1 == len(numbers):
+        condition = f"{_ROW_NUMBER} BETWEEN {first} AND {last}"
+    else:
+        condition = f"{_ROW_NUMBER} IN ({', '.join(map(str, numbers.tolist()))})"
+    path = str(part.path).replace("'", "''")
+    table = cursor.sql(
+        f"SELECT *, {_ROW_NUMBER} FROM read_parquet('{path}') WHERE {condition}"  # noqa: S608
+    ).to_arrow_table()
+    order = np.argsort(table.column(table.num_columns - 1).to_numpy())
+    if len(order) != len(numbers):
+        raise pa.ArrowInvalid(f"{len(order)} rows of {len(numbers)}")
+    columns = [
+        _as_stored(column.combine_chunks(), kind).take(order)
+        for column, kind in zip(table.columns[:-1], part.schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=part.schema.remove_metadata())
 
 
 def _as_stored(array: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -201,7 +201,8 @@ def _as_stored(array: pa.Array, kind: pa.DataType) -> pa.Array:
     return array if array.type == kind else array.cast(kind)
 
 
-def _with_arrow(part: Part, numbers: Rows, progress: Progress) -> pa.Table:
+def read_from_start(part: Part, numbers: Rows, progress: Progress) -> pa.Table:
+    """Read rows of a file, ascending, with pyarrow."""
     pieces = []
     with reading(part.path) as file:
         for group in range(file.num_row_groups):
