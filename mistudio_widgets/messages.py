@@ -47,6 +47,7 @@ MAX_REQUEST_BYTES: Final = 1_000_000
 MAX_REPLY_BYTES: Final = 8_000_000
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+SearchText = Annotated[str, StringConstraints(max_length=10_000)]
 ShortText = Annotated[str, StringConstraints(max_length=500)]
 SplitNames = ShortText | Annotated[list[ShortText], Field(min_length=1, max_length=100)]
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -202,11 +203,13 @@ class Samples(_Request):
     kind: Literal["samples"]
     dataset_id: DatasetId
     split: ShortText | None = None
+    search: SearchText | None = None
     min_tokens: int | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=0)
     tokenization_id: TokenizationId | None = None
     limit: int = Field(default=10, ge=1, le=100)
     offset: int = Field(default=0, ge=0)
+    exact_total: bool = True
     view: RequestId | None = None
 
 

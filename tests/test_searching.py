@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from search_reference import TEXTS, plainly_matches, searches_in, written
 from mistudio_widgets import samples
 from mistudio_widgets.errors import CorruptFileError, JobCancelled
 from mistudio_widgets.manager.index_work import all_texts
+from mistudio_widgets.manager.looking import Looked
 from mistudio_widgets.manager.searching import Found, Searched, Searching
 from mistudio_widgets.progress import Progress
 
@@ -39,15 +41,15 @@ def searched_in(
             splits[name].append(path)
     files = samples.FileMap(splits, "text")
     receipt = samples.IndexReceipt(files=(str(folder),), text_column="text")
-    return Searched(ID, files, folder / "text_index", receipt, split)
+    return Searched(Looked(ID, files, "", receipt), folder / "text_index", split)
 
 
 def index(searched: Searched) -> None:
     searched.index_dir.mkdir()
     samples.build_index(
-        all_texts(searched.files),
+        all_texts(searched.looked.files),
         searched.index_dir,
-        searched.receipt,
+        searched.looked.receipt,
         progress=Progress(),
         check_space=lambda _: None,
     )
@@ -70,7 +72,7 @@ class Gate:
 
     def __init__(self, searched: Searched) -> None:
         self.opened, self.closed = threading.Event(), threading.Event()
-        real = searched.files.texts
+        real = searched.looked.files.texts
 
         def texts(split: str, start_row: int = 0) -> Iterator[tuple[int, pa.Array]]:
             try:
@@ -81,7 +83,7 @@ class Gate:
             finally:
                 self.closed.set()
 
-        searched.files.texts = texts  # type: ignore[method-assign]
+        searched.looked.files.texts = texts  # type: ignore[method-assign]
 
 
 @settings(max_examples=15)
@@ -92,7 +94,7 @@ def test_pages_with_and_without_index_have_each_hit_once(
     texts = data.draw(TEXTS)
     split = data.draw(st.sampled_from([None, "train", "test"]))
     searched = searched_in(tmp_path_factory.mktemp("d"), texts, split=split)
-    span = searched.files.span(split)
+    span = searched.looked.files.span(split)
     mask = np.array(
         data.draw(st.lists(st.booleans(), min_size=len(span), max_size=len(span))), bool
     )
@@ -196,13 +198,8 @@ def test_later_pages_keep_the_order_of_the_first(searching: Searching, tmp_path:
 def test_an_index_of_other_texts_is_not_asked(searching: Searching, tmp_path: Path) -> None:
     index(searched_in(tmp_path, ["x"] * 4))
     searched = searched_in(tmp_path, ["y", "y", "y y", "x"])
-    stale = Searched(
-        ID,
-        searched.files,
-        searched.index_dir,
-        searched.receipt.model_copy(update={"files": ("new",)}),
-        None,
-    )
+    other = searched.looked.receipt.model_copy(update={"files": ("new",)})
+    stale = replace(searched, looked=replace(searched.looked, receipt=other))
     assert find(searching, stale, "y").rows.tolist() == [0, 1, 2]
 
 
@@ -217,7 +214,7 @@ def test_a_file_that_vanishes_is_an_error_and_not_remembered(
     searching: Searching, tmp_path: Path
 ) -> None:
     searched = searched_in(tmp_path, ["x"] * 8)
-    path = searched.files.parts["test"][0].path
+    path = searched.looked.files.parts["test"][0].path
     content = path.read_bytes()
     stat = path.stat()
     path.unlink()

@@ -360,12 +360,14 @@ export interface PreviewTokens {
  */
 export interface Samples {
   dataset_id: string;
+  exact_total?: boolean;
   kind: "samples";
   limit?: number;
   max_tokens?: number | null;
   min_tokens?: number | null;
   offset?: number;
   request_id: string;
+  search?: string | null;
   split?: string | null;
   tokenization_id?: string | null;
   view?: string | null;

@@ -45,6 +45,7 @@ from .follow import Follower
 from .looking import Looking
 from .parts import Parts
 from .recovery import recover
+from .searching import Searching
 from .shared_work import SharedWork
 from .view import View
 
@@ -116,6 +117,7 @@ class Core:
         self._view = View(self._parts, self._runner.find)
         self._follower = Follower(self._parts)
         self._looking = Looking(storage)
+        self._searching = Searching()
         self._describing: SharedWork[ColumnStatistics] = SharedWork("mistudio-columns")
         self._hub_folders: dict[str, tuple[float, Path]] = {}
         self._close_at_exit = _close_at_exit(self)
@@ -176,6 +178,7 @@ class Core:
         self._follower.close()
         self._announcer.close()
         self._describing.close()
+        self._searching.close()
         self._looking.close()
         if self._owner is not None:
             self._owner.release()

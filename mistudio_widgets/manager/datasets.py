@@ -296,6 +296,7 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         except BaseException:
             settle_deletions(self._parts)
             raise
+        self._searching.forget(dataset_id)
         for job in self._runner.paused(dataset_id):
             self._runner.forget_paused(job.id)
         self._follower.notify()

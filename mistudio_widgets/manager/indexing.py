@@ -85,6 +85,7 @@ class IndexMethods(Core):
                 writer, dataset_id, "delete the index of", kinds=frozenset({"index"})
             )
             storage.set_wants_index(dataset_id, wanted=False)
+            self._searching.forget(dataset_id)
             freed = storage.trash_partial_index(dataset_id) + storage.trash_index(dataset_id)
         self._follower.notify()
         return freed

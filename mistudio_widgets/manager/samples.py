@@ -20,10 +20,20 @@ from ..records import (
     TokenizationRecord,
     TokenView,
 )
-from ..samples import NO_LENGTH, Mask, Row, check_range, describe_splits, rows_within
+from ..samples import (
+    NO_LENGTH,
+    Mask,
+    Query,
+    Row,
+    check_range,
+    describe_splits,
+    parse_query,
+    rows_within,
+)
 from .checks import check_split, must_be_ready
 from .looking import Looked
 from .previews import PreviewMethods
+from .searching import Searched
 from .tokenizations import TokenizationMethods
 
 _MAX_TEXT_CHARS: Final = 10_000
@@ -40,20 +50,30 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         dataset_id: str,
         *,
         split: str | None = None,
+        search: str | None = None,
         min_tokens: int | None = None,
         max_tokens: int | None = None,
         tokenization_id: str | None = None,
         limit: int = 10,
         offset: int = 0,
+        exact_total: bool = True,
         progress: Progress | None = None,
     ) -> Page[Sample]:
         """Return samples of a dataset, from any offset at the same cost.
+
+        A search finds whole words, whatever their case; several must all occur. ``"a phrase"``,
+        ``prefix*``, ``-without`` and ``this OR that`` mean what they do elsewhere. It reads all
+        texts until the full-text index is there, then it takes moments; the same samples are
+        found either way. With the index the best come first, without it they come in row order;
+        later pages keep the order in which the first one came.
 
         Parameters
         ----------
         dataset_id : str
         split : str, optional
             Default: all, one after another.
+        search : str, optional
+            What cannot be parsed is searched as plain words; without any word, all is found.
         min_tokens, max_tokens : int, optional
             Only samples with so many tokens, both ends included. Where the dataset has no
             tokenization, characters count; the first such question reads all texts once.
@@ -62,24 +82,29 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             none.
         limit : int, 1..100
         offset : int
+        exact_total : bool
+            False: return a search's page as soon as it is known. ``total`` is then None while
+            the rest is still read; asked again, it is known some time.
         progress : Progress, optional
             Ends the question with `JobCancelled` once it is cancelled.
 
         Returns
         -------
         Page of Sample
-            ``total`` is exact.
+            ``total`` is exact, or None as said above.
 
         Raises
         ------
         InvalidRequestError
-            The dataset is not ready, there is no such split, or the range means nothing.
+            The dataset is not ready, there is no such split, the range means nothing, or the
+            search is longer than 100,000 characters or 500 words.
         CorruptFileError
             A file is gone or damaged.
         NotFoundError
 
         *Threads:* any; several questions do not wait for each other.
         """
+        query = _query(search)
         asked = _Asked(split, min_tokens, max_tokens, tokenization_id, limit, offset)
         progress = progress or Progress()
         asked.check()
@@ -87,15 +112,30 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         split = asked.known_split(looked)
         tokenization = self._counted_by(dataset_id, asked.tokenization_id)
         span = looked.files.span(split)
+        mask = None
         if asked.has_range:
             mask = self._mask(looked, split, tokenization, asked, progress)
-            hits = np.flatnonzero(mask)
-            rows = (hits[asked.offset : asked.offset + asked.limit] + span.start).tolist()
-            total = len(hits)
+        rows: Sequence[int]
+        total: int | None
+        if query is not None:
+            hits, total = self._searching.find(
+                Searched(looked, self._parts.storage.index_dir(dataset_id), split),
+                query,
+                offset=offset,
+                limit=limit,
+                mask=mask,
+                exact_total=exact_total,
+                progress=progress,
+            )
+            rows = hits.tolist()
+        elif mask is not None:
+            within = np.flatnonzero(mask)
+            rows = (within[offset : offset + limit] + span.start).tolist()
+            total = len(within)
         else:
-            rows = list(span[asked.offset : asked.offset + asked.limit])
+            rows = list(span[offset : offset + limit])
             total = len(span)
-        items = self._read(looked, rows, tokenization, progress)
+        items = self._read(looked, rows, tokenization, query, progress)
         return Page(items=items, total=total, limit=asked.limit, offset=asked.offset)
 
     def sample_tokens(
@@ -245,12 +285,15 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         looked: Looked,
         rows: Sequence[int],
         tokenization: TokenizationRecord | None,
+        query: Query | None,
         progress: Progress,
     ) -> tuple[Sample, ...]:
         """Read global rows as samples, in the order given."""
         places = [looked.files.split_of(row) for row in rows]
         found = self._looking.rows.read(looked.files, places, progress)
-        return tuple(_sample(row, self._num_tokens(looked, row, tokenization)) for row in found)
+        return tuple(
+            _sample(row, self._num_tokens(looked, row, tokenization), query) for row in found
+        )
 
     def _num_tokens(
         self, looked: Looked, row: Row, tokenization: TokenizationRecord | None
@@ -306,8 +349,18 @@ class _Asked:
         return self.split
 
 
-def _sample(row: Row, num_tokens: int | None) -> Sample:
-    text, start, highlights = shown_text(row.text, [])
+def _query(search: str | None) -> Query | None:
+    """Return what is searched; None when nothing is."""
+    if search is None:
+        return None
+    if not isinstance(search, str):
+        raise InvalidRequestError(f"search must be a text, not {search!r}.", field="search")
+    query = parse_query(search)
+    return None if query.is_empty else query
+
+
+def _sample(row: Row, num_tokens: int | None, query: Query | None) -> Sample:
+    text, start, highlights = shown_text(row.text, _highlights(row.text, query))
     return Sample(
         split=row.split,
         row=row.row,
@@ -318,6 +371,13 @@ def _sample(row: Row, num_tokens: int | None) -> Sample:
         num_tokens=num_tokens,
         highlights=highlights,
     )
+
+
+def _highlights(text: str | None, query: Query | None) -> Sequence[Sequence[int]]:
+    if text is None or query is None:
+        return ()
+    # seldom is there none at the beginning, and reading 10 MB for one takes a second
+    return query.highlights(text, _MAX_TEXT_CHARS) or query.highlights(text)
 
 
 def shown_text(
