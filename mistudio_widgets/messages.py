@@ -188,11 +188,13 @@ class Samples(_Request):
     kind: Literal["samples"]
     dataset_id: DatasetId
     split: ShortText | None = None
+    search: Annotated[str, StringConstraints(max_length=1000)] | None = None
     min_tokens: int | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=0)
     tokenization_id: TokenizationId | None = None
     limit: int = Field(default=10, ge=1, le=100)
     offset: int = Field(default=0, ge=0)
+    exact_total: bool = True
     view: RequestId | None = None
 
 

@@ -33,6 +33,7 @@ OUTSIDE = {
     "traitlets": {"panel"},
     "ijson": {"importer"},
     "jinja2": {"encoders"},
+    "tantivy": {"samples"},
 }
 
 

@@ -66,7 +66,7 @@ export interface CompletedEvent {
   dataset_id: string;
   event: "completed";
   job_id: string;
-  kind: "download" | "import" | "tokenize" | "verify";
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
   num_samples: number | null;
   num_tokens: number | null;
   status: "downloading" | "processing" | "tokenizing" | "ready" | "error";
@@ -82,7 +82,7 @@ export interface ErrorEvent {
   event: "error";
   hint: string | null;
   job_id: string;
-  kind: "download" | "import" | "tokenize" | "verify";
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
   status: "downloading" | "processing" | "tokenizing" | "ready" | "error";
 }
 /**
@@ -342,12 +342,14 @@ export interface PreviewTokens {
  */
 export interface Samples {
   dataset_id: string;
+  exact_total?: boolean;
   kind: "samples";
   limit?: number;
   max_tokens?: number | null;
   min_tokens?: number | null;
   offset?: number;
   request_id: string;
+  search?: string | null;
   split?: string | null;
   tokenization_id?: string | null;
   view?: string | null;
@@ -450,8 +452,11 @@ export interface Aborted {
  *     Units per second over the last five seconds.
  * eta_s : float or None
  *     Seconds to the end of the phase.
+ * automatic : bool
+ *     Whether nobody asked for it: the index that follows a dataset. It tells no events.
  */
 export interface JobSnapshot {
+  automatic: boolean;
   created_at: string;
   dataset_id: string;
   done: number;
@@ -460,7 +465,7 @@ export interface JobSnapshot {
   eta_s: number | null;
   hint: string | null;
   id: string;
-  kind: "download" | "import" | "tokenize" | "verify";
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
   per_s: number | null;
   phase: string;
   progress: number;

@@ -377,11 +377,9 @@ def _job_of(row: Sequence[Any]) -> JobRow:
     request = values.pop("request")
     owner_id = values.pop("owner_id")
     del values["updated_at"]
-    return JobRow(
-        snapshot=JobSnapshot.model_validate(values),
-        owner_id=owner_id,
-        request=None if request is None else json.loads(request),
-    )
+    asked = None if request is None else json.loads(request)
+    values["automatic"] = bool(asked and asked.get("automatic"))
+    return JobRow(snapshot=JobSnapshot.model_validate(values), owner_id=owner_id, request=asked)
 
 
 def _job_row(row: JobRow) -> list[Any]:

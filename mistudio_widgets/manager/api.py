@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import MiStudioError
 from ..jobs import Job
-from ..records import TokenizationSettings
+from ..records import DATA_KINDS, TokenizationSettings
 from .datasets import DatasetMethods
 from .events import error_event
 from .parts import error_fields
@@ -54,8 +54,9 @@ class DatasetManager(DatasetMethods, SampleMethods):
     """
 
     def _after_success(self, job: Job) -> None:
-        if job.kind == "tokenize":
+        if job.kind not in DATA_KINDS:
             return
+        self._auto_indexer.add(job.dataset_id)
         with self._parts.catalog.read() as reader:
             row = reader.find_job(job.id) if reader is not None else None
         wanted = row.request.get("tokenize") if row is not None and row.request else None

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 
-from .. import samples, tokenization
+from .. import samples
 from ..errors import CorruptFileError, shown_path
 from ..progress import Progress
 from ..records import Manifest, TokenizationRecord
-from ..storage import Storage
+from .index_work import file_map, split_files
+from .parts import Parts
 
 if TYPE_CHECKING:
     import torch
@@ -75,9 +76,14 @@ class Looked:
         Of all that decides what is seen: the files and the text column.
     """
 
-    dataset_id: str
+    manifest: Manifest
     files: samples.FileMap
     content_sha256: str
+
+    @property
+    def dataset_id(self) -> str:
+        """Of which dataset."""
+        return self.manifest.dataset.id
 
 
 class Looking:
@@ -86,8 +92,9 @@ class Looking:
     *Threads:* any.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._storage = parts.storage
         self.rows = samples.RowReader()
         self._maps: Kept[Looked] = Kept(_KEPT_MAPS)
         self._lengths: Kept[samples.Lengths] = Kept(_KEPT_LENGTHS_BYTES, lambda found: found.nbytes)
@@ -111,15 +118,9 @@ class Looking:
         kept = self._maps.get(dataset_id)
         if kept is not None and kept.content_sha256 == content and kept.files.is_fresh:
             return kept
-        folder = self._storage.dataset_dir(dataset_id)
-        splits: dict[str, list[Path]] = {}
-        for file in manifest.files:
-            splits.setdefault(file.split, []).append(folder / file.path)
-        files = samples.FileMap(
-            splits, manifest.dataset.text_column, render=tokenization.plain_texts
-        )
+        files = file_map(self._parts, manifest)
         _check_rows(manifest, files)
-        return self._maps.put(dataset_id, Looked(dataset_id, files, content))
+        return self._maps.put(dataset_id, Looked(manifest, files, content))
 
     def characters(self, looked: Looked, split: str, progress: Progress) -> samples.Lengths:
         """Return the characters of every text of a split, counted at the first question."""
@@ -213,7 +214,7 @@ def _array(tensor: torch.Tensor | None) -> Any:
 
 def _check_rows(manifest: Manifest, files: samples.FileMap) -> None:
     parts = [part for split in files.splits for part in files.parts[split]]
-    by_split = sorted(manifest.files, key=lambda file: files.splits.index(file.split))
+    by_split = [file for found in split_files(manifest).values() for file in found]
     for file, part in zip(by_split, parts, strict=True):
         if file.num_rows != part.num_rows:
             raise CorruptFileError(

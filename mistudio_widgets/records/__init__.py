@@ -43,6 +43,7 @@ from .jobs import (
     ACTIVE_STATES,
     ALL_KINDS,
     DATA_KINDS,
+    HOLDING_KINDS,
     PAUSABLE_KINDS,
     CompletedEvent,
     DownloadProgressEvent,
@@ -61,7 +62,7 @@ from .metadata import (
     merge_deep,
 )
 from .preview import PreviewToken, TokenPreview
-from .requests import DownloadRequest, ImportRequest, SampleBy
+from .requests import DownloadRequest, ImportRequest, IndexRequest, SampleBy
 from .samples import (
     Cell,
     CharacterStatistics,
@@ -91,6 +92,7 @@ __all__ = [
     "ALL_KINDS",
     "DATASET_ID_PATTERN",
     "DATA_KINDS",
+    "HOLDING_KINDS",
     "JOB_ID_PATTERN",
     "PAUSABLE_KINDS",
     "TOKENIZATION_ID_PATTERN",
@@ -114,6 +116,7 @@ __all__ = [
     "Event",
     "HistogramBucket",
     "ImportRequest",
+    "IndexRequest",
     "JobId",
     "JobKind",
     "JobSnapshot",
