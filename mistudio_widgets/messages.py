@@ -47,7 +47,6 @@ MAX_REQUEST_BYTES: Final = 1_000_000
 MAX_REPLY_BYTES: Final = 8_000_000
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-SearchText = Annotated[str, StringConstraints(max_length=10_000)]
 ShortText = Annotated[str, StringConstraints(max_length=500)]
 SplitNames = ShortText | Annotated[list[ShortText], Field(min_length=1, max_length=100)]
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -203,7 +202,7 @@ class Samples(_Request):
     kind: Literal["samples"]
     dataset_id: DatasetId
     split: ShortText | None = None
-    search: SearchText | None = None
+    search: Annotated[str, StringConstraints(max_length=1000)] | None = None
     min_tokens: int | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=0)
     tokenization_id: TokenizationId | None = None

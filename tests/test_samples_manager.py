@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from mistudio_widgets import DatasetManager
+from mistudio_widgets import DatasetManager, samples
 from mistudio_widgets.errors import (
     CorruptFileError,
     InvalidRequestError,
@@ -165,6 +165,97 @@ def test_every_filter_equals_brute_force(
     assert shown == expected[offset : offset + limit]
 
 
+@pytest.mark.parametrize("is_indexed", [False, True])
+@pytest.mark.parametrize(
+    "search", ["the", "retur*", '"import = ("', "東京 OR zürich", "def -the", "nowhere"]
+)
+def test_searches_walked_to_the_end_hold_each_hit_once(
+    shared: DatasetManager,
+    dataset: DatasetRecord,
+    tokenized: TokenizationRecord,
+    *,
+    search: str,
+    is_indexed: bool,
+) -> None:
+    if is_indexed:
+        shared.build_index(dataset.id).wait()
+    else:
+        shared.delete_index(dataset.id)
+    query = samples.parse(search)
+    for split, shortest, longest in ((None, None, None), ("test", 3, None), (None, 10, 60)):
+        asked = {"split": split, "min_tokens": shortest, "max_tokens": longest}
+        within = every(shared, dataset.id, tokenization_id=tokenized.id, **asked)
+        expected = [(item.split, item.row) for item in within if query.matches(item.text or "")]
+        found = every(
+            shared, dataset.id, limit=7, tokenization_id=tokenized.id, search=search, **asked
+        )
+        shown = [(item.split, item.row) for item in found]
+        if is_indexed:
+            # best first
+            assert sorted(shown) == sorted(expected)
+            assert len(set(shown)) == len(shown)
+        else:
+            assert shown == expected
+        for item in found:
+            assert item.highlights == tuple(map(tuple, query.highlights(item.text or "")))
+
+
+def test_a_page_of_a_search_need_not_wait_for_the_count(
+    manager: DatasetManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.table({"text": [f"word {number % 7}" for number in range(1000)]})
+    dataset = manager.import_dataset(table, name="t").wait()
+    manager.delete_index(dataset.id)
+    go_on = threading.Event()
+    real = samples.FileMap.texts
+
+    def slowly(self: samples.FileMap, split: str, start_row: int = 0) -> Any:
+        for first, texts in real(self, split, start_row):
+            yield first, texts.slice(0, 100)
+            assert go_on.wait(60)
+            yield first + 100, texts.slice(100)
+
+    monkeypatch.setattr(samples.FileMap, "texts", slowly)
+    asked: dict[str, Any] = {"search": "word 3", "limit": 5}
+    page = manager.samples(dataset.id, exact_total=False, **asked)
+    assert [item.row for item in page.items] == [3, 10, 17, 24, 31]
+    assert page.total is None
+    go_on.set()
+    assert manager.samples(dataset.id, **asked).total == 143
+    assert manager.samples(dataset.id, exact_total=False, **asked).total == 143
+
+
+def test_a_hit_far_behind_is_shown(manager: DatasetManager) -> None:
+    text = "é filler " * 5000 + "needle" + " more" * 5000
+    dataset = manager.import_dataset(pa.table({"text": [text]}), name="t").wait()
+    item = manager.samples(dataset.id, search="NEEDLE").items[0]
+    assert item.text is not None
+    ((start, end),) = item.highlights
+    assert item.text[start:end] == "needle"
+    assert item.text == text[item.text_start : item.text_start + 10_000]
+
+
+def test_a_cancelled_search_ends(manager: DatasetManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = manager.import_dataset(pa.table({"text": ["a"]}), name="t").wait()
+    manager.delete_index(dataset.id)
+    begun, gone = threading.Event(), threading.Event()
+
+    def endless(_self: samples.FileMap, _split: str, _start_row: int = 0) -> Any:
+        begun.set()
+        try:
+            while True:
+                yield 0, pa.array(["b"], pa.large_string())
+        finally:
+            gone.set()
+
+    monkeypatch.setattr(samples.FileMap, "texts", endless)
+    progress = Progress()
+    threading.Thread(target=lambda: begun.wait(60) and progress.cancel()).start()
+    with pytest.raises(JobCancelled):
+        manager.samples(dataset.id, search="a", progress=progress)
+    assert gone.wait(60)
+
+
 def test_without_a_tokenization_characters_count(manager: DatasetManager) -> None:
     texts = ["", "é" * 5, "👍" * 6, None, "x" * 7]
     dataset = manager.import_dataset(pa.table({"text": texts}), name="t").wait()
@@ -197,6 +288,7 @@ def test_the_newest_ready_tokenization_counts_and_a_chosen_one_wins(
     ("asked", "field"),
     [
         ({"split": "nonsense"}, "split"),
+        ({"search": 5}, "search"),
         ({"limit": 0}, "limit"),
         ({"limit": 101}, "limit"),
         ({"limit": "5"}, "limit"),

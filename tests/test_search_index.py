@@ -22,7 +22,7 @@ from mistudio_widgets.samples.index import (
     build_index,
     open_index,
 )
-from mistudio_widgets.samples.query import parse_query as parse
+from mistudio_widgets.samples.query import parse
 from mistudio_widgets.samples.scan import matches
 
 RECEIPT = IndexReceipt(files=("train:3:ab",), text_column="text")

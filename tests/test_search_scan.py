@@ -13,7 +13,7 @@ from mistudio_widgets.errors import InvalidRequestError, JobCancelled
 from mistudio_widgets.progress import Progress
 from mistudio_widgets.samples.pattern import patterns_of
 from mistudio_widgets.samples.query import Query, Term
-from mistudio_widgets.samples.query import parse_query as parse
+from mistudio_widgets.samples.query import parse
 from mistudio_widgets.samples.scan import matches, scan
 from mistudio_widgets.samples.text import terms_of, terms_of_rows, words
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from search_reference import TEXTS, plainly_matches, searches_in, written
 from mistudio_widgets import samples
 from mistudio_widgets.errors import CorruptFileError, JobCancelled
 from mistudio_widgets.manager.index_work import all_texts
-from mistudio_widgets.manager.looking import Looked
 from mistudio_widgets.manager.searching import Found, Searched, Searching
 from mistudio_widgets.progress import Progress
 
@@ -41,15 +39,15 @@ def searched_in(
             splits[name].append(path)
     files = samples.FileMap(splits, "text")
     receipt = samples.IndexReceipt(files=(str(folder),), text_column="text")
-    return Searched(Looked(ID, files, "", receipt), folder / "text_index", split)
+    return Searched(ID, files, folder / "text_index", receipt, split)
 
 
 def index(searched: Searched) -> None:
     searched.index_dir.mkdir()
     samples.build_index(
-        all_texts(searched.looked.files),
+        all_texts(searched.files),
         searched.index_dir,
-        searched.looked.receipt,
+        searched.receipt,
         progress=Progress(),
         check_space=lambda _: None,
     )
@@ -57,7 +55,7 @@ def index(searched: Searched) -> None:
 
 def find(searching: Searching, searched: Searched, search: str, **options: object) -> Found:
     asked = {"offset": 0, "limit": 100, "progress": Progress(), **options}
-    return searching.find(searched, samples.parse_query(search), **asked)  # type: ignore[arg-type]
+    return searching.find(searched, samples.parse(search), **asked)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -72,7 +70,7 @@ class Gate:
 
     def __init__(self, searched: Searched) -> None:
         self.opened, self.closed = threading.Event(), threading.Event()
-        real = searched.looked.files.texts
+        real = searched.files.texts
 
         def texts(split: str, start_row: int = 0) -> Iterator[tuple[int, pa.Array]]:
             try:
@@ -83,7 +81,7 @@ class Gate:
             finally:
                 self.closed.set()
 
-        searched.looked.files.texts = texts  # type: ignore[method-assign]
+        searched.files.texts = texts  # type: ignore[method-assign]
 
 
 @settings(max_examples=15)
@@ -94,12 +92,12 @@ def test_pages_with_and_without_index_have_each_hit_once(
     texts = data.draw(TEXTS)
     split = data.draw(st.sampled_from([None, "train", "test"]))
     searched = searched_in(tmp_path_factory.mktemp("d"), texts, split=split)
-    span = searched.looked.files.span(split)
+    span = searched.files.span(split)
     mask = np.array(
         data.draw(st.lists(st.booleans(), min_size=len(span), max_size=len(span))), bool
     )
     queries = [
-        (search, samples.parse_query(written(search)))
+        (search, samples.parse(written(search)))
         for search in data.draw(st.lists(searches_in(texts), min_size=1, max_size=3))
     ]
     for is_indexed in (False, True):
@@ -198,8 +196,13 @@ def test_later_pages_keep_the_order_of_the_first(searching: Searching, tmp_path:
 def test_an_index_of_other_texts_is_not_asked(searching: Searching, tmp_path: Path) -> None:
     index(searched_in(tmp_path, ["x"] * 4))
     searched = searched_in(tmp_path, ["y", "y", "y y", "x"])
-    other = searched.looked.receipt.model_copy(update={"files": ("new",)})
-    stale = replace(searched, looked=replace(searched.looked, receipt=other))
+    stale = Searched(
+        ID,
+        searched.files,
+        searched.index_dir,
+        searched.receipt.model_copy(update={"files": ("new",)}),
+        None,
+    )
     assert find(searching, stale, "y").rows.tolist() == [0, 1, 2]
 
 
@@ -214,7 +217,7 @@ def test_a_file_that_vanishes_is_an_error_and_not_remembered(
     searching: Searching, tmp_path: Path
 ) -> None:
     searched = searched_in(tmp_path, ["x"] * 8)
-    path = searched.looked.files.parts["test"][0].path
+    path = searched.files.parts["test"][0].path
     content = path.read_bytes()
     stat = path.stat()
     path.unlink()

@@ -28,7 +28,6 @@ from ..jobs import Job, JobRunner, Owner, Work
 from ..records import (
     ACTIVE_STATES,
     HOLDING_KINDS,
-    ColumnStatistics,
     DatasetRecord,
     DownloadRequest,
     Event,
@@ -42,11 +41,8 @@ from ..records import (
 from ..storage import LOW_DISK_SHARE, Storage, default_data_dir, disk_errors
 from .events import Announcer, completed_event, damage_event, error_event, progress_event
 from .follow import Follower
-from .looking import Looking
 from .parts import Parts
 from .recovery import recover
-from .searching import Searching
-from .shared_work import SharedWork
 from .view import View
 
 _REMEMBERED_JOBS: Final = 200
@@ -116,9 +112,6 @@ class Core:
         )
         self._view = View(self._parts, self._runner.find)
         self._follower = Follower(self._parts)
-        self._looking = Looking(storage)
-        self._searching = Searching()
-        self._describing: SharedWork[ColumnStatistics] = SharedWork("mistudio-columns")
         self._hub_folders: dict[str, tuple[float, Path]] = {}
         self._close_at_exit = _close_at_exit(self)
         self._at_close: list[Callable[[], None]] = []
@@ -128,6 +121,9 @@ class Core:
 
     def _begin(self) -> None:
         """Start what a manager does of its own accord; ``_at_close`` ends it."""
+
+    def _let_go(self, dataset_id: str) -> None:
+        """Keep nothing of a dataset open: it goes, or its index does."""
 
     def __enter__(self) -> Self:
         return self
@@ -177,9 +173,6 @@ class Core:
         self._runner.close(timeout_s)
         self._follower.close()
         self._announcer.close()
-        self._describing.close()
-        self._searching.close()
-        self._looking.close()
         if self._owner is not None:
             self._owner.release()
         self._close_at_exit()

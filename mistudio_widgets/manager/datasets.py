@@ -291,12 +291,12 @@ class DatasetMethods(DownloadMethods, IndexMethods):
             with self._parts.catalog.write() as writer:
                 writer.get_dataset(dataset_id)
                 self._must_be_idle(writer, dataset_id, "delete")
+                self._let_go(dataset_id)
                 trash = storage.trash_dataset(dataset_id)
                 writer.delete_dataset(dataset_id)
         except BaseException:
             settle_deletions(self._parts)
             raise
-        self._searching.forget(dataset_id)
         for job in self._runner.paused(dataset_id):
             self._runner.forget_paused(job.id)
         self._follower.notify()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .. import samples
+from .. import samples, tokenization
 from ..errors import InvalidRequestError, MiStudioError
 from ..jobs import Job
 from ..progress import Progress
-from ..records import Manifest
+from ..records import DataFile, Manifest
 from ..storage import disk_errors
-from .looking import file_map, index_receipt
 from .parts import Parts, error_fields
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class IndexWork:
         self._parts.record_state(job, "running")
         storage, progress = self._parts.storage, job.progress
         manifest = storage.read_manifest(job.dataset_id)
-        files = file_map(storage, manifest)
+        files = file_map(self._parts, manifest)
         num_bytes = text_bytes(files)
         storage.check_space(int(num_bytes * samples.DISK_SHARE))
         storage.trash_partial_index(job.dataset_id)
@@ -99,7 +99,38 @@ class IndexWork:
 def has_fresh_index(parts: Parts, manifest: Manifest) -> bool:
     """Tell whether the index on disk is of what the dataset is now."""
     folder = parts.storage.index_dir(manifest.dataset.id)
-    return samples.read_index_receipt(folder) == index_receipt(manifest)
+    return samples.read_receipt(folder) == index_receipt(manifest)
+
+
+def index_receipt(manifest: Manifest) -> samples.IndexReceipt:
+    """Return what an index of the dataset is made of."""
+    return samples.IndexReceipt(
+        files=tuple(
+            f"{split}:{file.num_rows}:{file.sha256}"
+            for split, files in split_files(manifest).items()
+            for file in files
+        ),
+        text_column=manifest.dataset.text_column or "",
+    )
+
+
+def split_files(manifest: Manifest) -> dict[str, list[DataFile]]:
+    """Return the files of each split, both in the manifest's order."""
+    splits: dict[str, list[DataFile]] = {}
+    for file in manifest.files:
+        splits.setdefault(file.split, []).append(file)
+    return splits
+
+
+def file_map(parts: Parts, manifest: Manifest) -> samples.FileMap:
+    """Return where the rows of a dataset lie."""
+    folder = parts.storage.dataset_dir(manifest.dataset.id)
+    splits: dict[str, list[Path]] = {
+        split: [folder / file.path for file in files]
+        for split, files in split_files(manifest).items()
+    }
+    text_column = manifest.dataset.text_column
+    return samples.FileMap(splits, text_column, render=tokenization.plain_texts)
 
 
 def text_bytes(files: samples.FileMap) -> int:

@@ -12,8 +12,7 @@ from ..records import IndexRequest, Manifest
 from .auto_index import AutoIndexer
 from .checks import must_be_ready
 from .core import Core
-from .index_work import IndexWork, has_fresh_index, text_bytes
-from .looking import file_map
+from .index_work import IndexWork, file_map, has_fresh_index, text_bytes
 
 AUTOMATIC_BYTES: Final = 5 * 1024**3
 """More text than this is indexed only when it is asked for."""
@@ -85,7 +84,7 @@ class IndexMethods(Core):
                 writer, dataset_id, "delete the index of", kinds=frozenset({"index"})
             )
             storage.set_wants_index(dataset_id, wanted=False)
-            self._searching.forget(dataset_id)
+            self._let_go(dataset_id)
             freed = storage.trash_partial_index(dataset_id) + storage.trash_index(dataset_id)
         self._follower.notify()
         return freed
@@ -128,7 +127,7 @@ class IndexMethods(Core):
         if not self._wants_index(manifest):
             return None
         must_be_ready(self._view.dataset(dataset_id))
-        num_bytes = text_bytes(file_map(storage, manifest))
+        num_bytes = text_bytes(file_map(self._parts, manifest))
         if num_bytes > AUTOMATIC_BYTES:
             return None
         storage.check_space(num_bytes)

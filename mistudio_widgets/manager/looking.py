@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
 
-from .. import samples, tokenization
+from .. import samples
 from ..errors import CorruptFileError, shown_path
 from ..progress import Progress
-from ..records import DataFile, Manifest, TokenizationRecord
-from ..storage import Storage
+from ..records import Manifest, TokenizationRecord
+from .index_work import file_map, split_files
+from .parts import Parts
 
 if TYPE_CHECKING:
     import torch
@@ -73,14 +74,16 @@ class Looked:
     ----------
     content_sha256 : str
         Of all that decides what is seen: the files and the text column.
-    receipt : IndexReceipt
-        What its full-text index must have been made of.
     """
 
-    dataset_id: str
+    manifest: Manifest
     files: samples.FileMap
     content_sha256: str
-    receipt: samples.IndexReceipt
+
+    @property
+    def dataset_id(self) -> str:
+        """Of which dataset."""
+        return self.manifest.dataset.id
 
 
 class Looking:
@@ -89,8 +92,9 @@ class Looking:
     *Threads:* any.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._storage = parts.storage
         self.rows = samples.RowReader()
         self._maps: Kept[Looked] = Kept(_KEPT_MAPS)
         self._lengths: Kept[samples.Lengths] = Kept(_KEPT_LENGTHS_BYTES, lambda found: found.nbytes)
@@ -114,10 +118,9 @@ class Looking:
         kept = self._maps.get(dataset_id)
         if kept is not None and kept.content_sha256 == content and kept.files.is_fresh:
             return kept
-        files = file_map(self._storage, manifest)
-        return self._maps.put(
-            dataset_id, Looked(dataset_id, files, content, index_receipt(manifest))
-        )
+        files = file_map(self._parts, manifest)
+        _check_rows(manifest, files)
+        return self._maps.put(dataset_id, Looked(manifest, files, content))
 
     def characters(self, looked: Looked, split: str, progress: Progress) -> samples.Lengths:
         """Return the characters of every text of a split, counted at the first question."""
@@ -180,37 +183,6 @@ class Looking:
         )
 
 
-def file_map(storage: Storage, manifest: Manifest) -> samples.FileMap:
-    """Map the files of a dataset; raises `CorruptFileError` as `Looking.dataset` does."""
-    folder = storage.dataset_dir(manifest.dataset.id)
-    splits = {
-        split: [folder / file.path for file in files]
-        for split, files in _files_of(manifest).items()
-    }
-    files = samples.FileMap(splits, manifest.dataset.text_column, render=tokenization.plain_texts)
-    _check_rows(manifest, files)
-    return files
-
-
-def index_receipt(manifest: Manifest) -> samples.IndexReceipt:
-    """Return what an index of the dataset is made of."""
-    return samples.IndexReceipt(
-        files=tuple(
-            f"{split}:{file.num_rows}:{file.sha256}"
-            for split, files in _files_of(manifest).items()
-            for file in files
-        ),
-        text_column=manifest.dataset.text_column or "",
-    )
-
-
-def _files_of(manifest: Manifest) -> dict[str, list[DataFile]]:
-    splits: dict[str, list[DataFile]] = {}
-    for file in manifest.files:
-        splits.setdefault(file.split, []).append(file)
-    return splits
-
-
 def content_sha256(manifest: Manifest) -> str:
     """Hash what decides what is seen of a dataset."""
     files = [[file.split, file.path, file.sha256, file.num_rows] for file in manifest.files]
@@ -242,7 +214,7 @@ def _array(tensor: torch.Tensor | None) -> Any:
 
 def _check_rows(manifest: Manifest, files: samples.FileMap) -> None:
     parts = [part for split in files.splits for part in files.parts[split]]
-    by_split = sorted(manifest.files, key=lambda file: files.splits.index(file.split))
+    by_split = [file for found in split_files(manifest).values() for file in found]
     for file, part in zip(by_split, parts, strict=True):
         if file.num_rows != part.num_rows:
             raise CorruptFileError(

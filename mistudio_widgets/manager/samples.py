@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -27,23 +28,37 @@ from ..samples import (
     Row,
     check_range,
     describe_splits,
-    parse_query,
+    parse,
     rows_within,
 )
 from .checks import check_split, must_be_ready
-from .looking import Looked
+from .index_work import index_receipt
+from .looking import Looked, Looking
 from .previews import PreviewMethods
-from .searching import Searched
+from .searching import Searched, Searching
+from .shared_work import SharedWork
 from .tokenizations import TokenizationMethods
 
 _MAX_TEXT_CHARS: Final = 10_000
 _BEFORE_HIT_CHARS: Final = 200
+_MAX_HIGHLIGHTS: Final = 500
 _MAX_TOKENS: Final = 5_000
 _MAX_SPANS: Final = 1_000
 
 
 class SampleMethods(TokenizationMethods, PreviewMethods):
     """What can be seen of the data."""
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._looking = Looking(self._parts)
+        self._searching = Searching()
+        self._describing: SharedWork[ColumnStatistics] = SharedWork("mistudio-columns")
+        self._at_close += [self._describing.close, self._searching.close, self._looking.close]
+
+    def _let_go(self, dataset_id: str) -> None:
+        super()._let_go(dataset_id)
+        self._searching.forget(dataset_id)
 
     def samples(
         self,
@@ -61,19 +76,15 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
     ) -> Page[Sample]:
         """Return samples of a dataset, from any offset at the same cost.
 
-        A search finds whole words, whatever their case; several must all occur. ``"a phrase"``,
-        ``prefix*``, ``-without`` and ``this OR that`` mean what they do elsewhere. It reads all
-        texts until the full-text index is there, then it takes moments; the same samples are
-        found either way. With the index the best come first, without it they come in row order;
-        later pages keep the order in which the first one came.
-
         Parameters
         ----------
         dataset_id : str
         split : str, optional
             Default: all, one after another.
         search : str, optional
-            What cannot be parsed is searched as plain words; without any word, all is found.
+            Words that must all occur, ``"a phrase"``, ``prefix*``, ``-without``, ``this OR
+            that``; cases are equal, and of Chinese and Japanese every character is a word. With a
+            full-text index in no time and best first, else by reading, in row order.
         min_tokens, max_tokens : int, optional
             Only samples with so many tokens, both ends included. Where the dataset has no
             tokenization, characters count; the first such question reads all texts once.
@@ -83,43 +94,42 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         limit : int, 1..100
         offset : int
         exact_total : bool
-            False: return a search's page as soon as it is known. ``total`` is then None while
-            the rest is still read; asked again, it is known some time.
+            False: where a search reads, return as soon as the page is known, and go on counting.
         progress : Progress, optional
             Ends the question with `JobCancelled` once it is cancelled.
 
         Returns
         -------
         Page of Sample
-            ``total`` is exact, or None as said above.
+            ``total`` is exact; None while it is still counted for ``exact_total=False``, in which
+            case asking again tells.
 
         Raises
         ------
         InvalidRequestError
-            The dataset is not ready, there is no such split, the range means nothing, or the
-            search is longer than 100,000 characters or 500 words.
+            The dataset is not ready, there is no such split, or the range means nothing.
         CorruptFileError
             A file is gone or damaged.
         NotFoundError
 
         *Threads:* any; several questions do not wait for each other.
         """
-        query = _query(search)
-        asked = _Asked(split, min_tokens, max_tokens, tokenization_id, limit, offset)
         progress = progress or Progress()
+        asked = _Asked(split, min_tokens, max_tokens, limit, offset)
         asked.check()
+        if search is not None and not isinstance(search, str):
+            raise InvalidRequestError(f"search must be text, not {search!r}.", field="search")
+        query = parse(search or "")
         looked = self._looked(dataset_id)
+        counted_by = self._counted_by(dataset_id, tokenization_id)
         split = asked.known_split(looked)
-        tokenization = self._counted_by(dataset_id, asked.tokenization_id)
         span = looked.files.span(split)
         mask = None
         if asked.has_range:
-            mask = self._mask(looked, split, tokenization, asked, progress)
-        rows: Sequence[int]
-        total: int | None
-        if query is not None:
-            hits, total = self._searching.find(
-                Searched(looked, self._parts.storage.index_dir(dataset_id), split),
+            mask = self._mask(looked, split, counted_by, asked, progress)
+        if not query.is_empty:
+            found = self._searching.find(
+                self._searched(looked, split),
                 query,
                 offset=offset,
                 limit=limit,
@@ -127,16 +137,14 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
                 exact_total=exact_total,
                 progress=progress,
             )
-            rows = hits.tolist()
+            rows, total = found.rows.tolist(), found.total
         elif mask is not None:
-            within = np.flatnonzero(mask)
-            rows = (within[offset : offset + limit] + span.start).tolist()
-            total = len(within)
+            hits = np.flatnonzero(mask)
+            rows, total = (hits[offset : offset + limit] + span.start).tolist(), len(hits)
         else:
-            rows = list(span[offset : offset + limit])
-            total = len(span)
-        items = self._read(looked, rows, tokenization, query, progress)
-        return Page(items=items, total=total, limit=asked.limit, offset=asked.offset)
+            rows, total = list(span[offset : offset + limit]), len(span)
+        items = self._read(looked, rows, counted_by, query, progress)
+        return Page(items=items, total=total, limit=limit, offset=offset)
 
     def sample_tokens(
         self, tokenization_id: str, split: str, row: int, *, progress: Progress | None = None
@@ -245,6 +253,15 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         must_be_ready(self._view.dataset(dataset_id))
         return self._looking.dataset(dataset_id)
 
+    def _searched(self, looked: Looked, split: str | None) -> Searched:
+        return Searched(
+            looked.dataset_id,
+            looked.files,
+            self._parts.storage.index_dir(looked.dataset_id),
+            index_receipt(looked.manifest),
+            split,
+        )
+
     def _counted_by(
         self, dataset_id: str, tokenization_id: str | None
     ) -> TokenizationRecord | None:
@@ -285,7 +302,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         looked: Looked,
         rows: Sequence[int],
         tokenization: TokenizationRecord | None,
-        query: Query | None,
+        query: Query,
         progress: Progress,
     ) -> tuple[Sample, ...]:
         """Read global rows as samples, in the order given."""
@@ -322,7 +339,6 @@ class _Asked:
     split: str | None
     min_tokens: int | None
     max_tokens: int | None
-    tokenization_id: str | None
     limit: int
     offset: int
 
@@ -349,18 +365,8 @@ class _Asked:
         return self.split
 
 
-def _query(search: str | None) -> Query | None:
-    """Return what is searched; None when nothing is."""
-    if search is None:
-        return None
-    if not isinstance(search, str):
-        raise InvalidRequestError(f"search must be a text, not {search!r}.", field="search")
-    query = parse_query(search)
-    return None if query.is_empty else query
-
-
-def _sample(row: Row, num_tokens: int | None, query: Query | None) -> Sample:
-    text, start, highlights = shown_text(row.text, _highlights(row.text, query))
+def _sample(row: Row, num_tokens: int | None, query: Query) -> Sample:
+    text, start, highlights = shown_text(row.text, query)
     return Sample(
         split=row.split,
         row=row.row,
@@ -373,15 +379,8 @@ def _sample(row: Row, num_tokens: int | None, query: Query | None) -> Sample:
     )
 
 
-def _highlights(text: str | None, query: Query | None) -> Sequence[Sequence[int]]:
-    if text is None or query is None:
-        return ()
-    # seldom is there none at the beginning, and reading 10 MB for one takes a second
-    return query.highlights(text, _MAX_TEXT_CHARS) or query.highlights(text)
-
-
 def shown_text(
-    text: str | None, highlights: Sequence[Sequence[int]]
+    text: str | None, query: Query
 ) -> tuple[str | None, int, tuple[tuple[int, int], ...]]:
     """Cut a text so that its first highlight is seen.
 
@@ -392,18 +391,19 @@ def shown_text(
     start : int
         Which character of the text it begins with.
     highlights : tuple of pairs of int
-        Where they are in what is shown.
+        Where they are in what is shown, the first 500.
     """
-    if text is None or len(text) <= _MAX_TEXT_CHARS:
-        return text, 0, tuple((start, end) for start, end in highlights)
+    if text is None:
+        return None, 0, ()
     first = 0
-    if highlights and highlights[0][1] > _MAX_TEXT_CHARS:
-        first = min(highlights[0][0] - _BEFORE_HIT_CHARS, len(text) - _MAX_TEXT_CHARS)
+    ranges = query.highlights(text, _MAX_TEXT_CHARS)
+    if not ranges and len(text) > _MAX_TEXT_CHARS:
+        ranges = query.highlights(text)
+        if ranges:
+            first = min(ranges[0][0] - _BEFORE_HIT_CHARS, len(text) - _MAX_TEXT_CHARS)
     end = first + _MAX_TEXT_CHARS
-    inside = tuple(
-        (low - first, min(high, end) - first) for low, high in highlights if first <= low < end
-    )
-    return text[first:end], first, inside
+    inside = ((low - first, min(high, end) - first) for low, high in ranges if low < end)
+    return text[first:end], first, tuple(islice(inside, _MAX_HIGHLIGHTS))
 
 
 def _spelled(ids: list[int], tokenizer: encoders.Tokenizer | None) -> tuple[SampleToken, ...]:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from .. import samples
 from ..errors import JobCancelled
 from ..progress import Progress
-from .looking import Looked
 
 _KEPT_INDEXES: Final = 4
 _KEPT_RESULTS: Final = 32
@@ -45,10 +44,20 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Searched:
-    """Where is searched; ``split`` None for all splits."""
+    """What is searched.
 
-    looked: Looked
+    Attributes
+    ----------
+    receipt : IndexReceipt
+        What its index must have been made of.
+    split : str or None
+        None: all splits.
+    """
+
+    dataset_id: str
+    files: samples.FileMap
     index_dir: Path
+    receipt: samples.IndexReceipt
     split: str | None
 
 
@@ -95,7 +104,7 @@ class Searching:
 
         *Cancellation:* within a batch of texts; a search that nobody else waits for ends with it.
         """
-        first_row = searched.looked.files.span(searched.split).start
+        first_row = searched.files.span(searched.split).start
         while True:
             result = self._result(searched, query, is_first=offset == 0)
             try:
@@ -179,7 +188,7 @@ class Searching:
         index = self._index(searched)
         if index is None:
             return None
-        span = None if searched.split is None else searched.looked.files.span(searched.split)
+        span = None if searched.split is None else searched.files.span(searched.split)
         try:
             return index.search(query, span)
         except samples.CannotSayError:
@@ -188,19 +197,19 @@ class Searching:
     def _index(self, searched: Searched) -> samples.TextIndex | None:
         stamp = samples.index_stamp(searched.index_dir)
         with self._lock:
-            known = self._indexes.get(searched.looked.dataset_id)
+            known = self._indexes.get(searched.dataset_id)
             if known is not None:
-                if (known.stamp, known.receipt) == (stamp, searched.looked.receipt):
-                    self._indexes.move_to_end(searched.looked.dataset_id)
+                if (known.stamp, known.receipt) == (stamp, searched.receipt):
+                    self._indexes.move_to_end(searched.dataset_id)
                     return known.opened
-                del self._indexes[searched.looked.dataset_id]
+                del self._indexes[searched.dataset_id]
         if stamp is None:
             return None
-        index = samples.open_index(searched.index_dir, searched.looked.receipt)
+        index = samples.open_index(searched.index_dir, searched.receipt)
         if index is not None:
             with self._lock:
-                opened = _OpenIndex(stamp, searched.looked.receipt, index)
-                self._indexes[searched.looked.dataset_id] = opened
+                opened = _OpenIndex(stamp, searched.receipt, index)
+                self._indexes[searched.dataset_id] = opened
                 while len(self._indexes) > _KEPT_INDEXES:
                     self._indexes.popitem(last=False)
         return index
@@ -220,7 +229,7 @@ class _OpenIndex(NamedTuple):
 
 
 def _key(searched: Searched, query: samples.Query) -> _Key:
-    return _Key(searched.looked.dataset_id, searched.looked.receipt, searched.split, query)
+    return _Key(searched.dataset_id, searched.receipt, searched.split, query)
 
 
 class _StoppedError(Exception):
@@ -305,11 +314,9 @@ class _Scan:
     def _run(self, searched: Searched, query: samples.Query) -> None:
         error: BaseException | None = None
         try:
-            for split in (
-                [searched.split] if searched.split is not None else searched.looked.files.splits
-            ):
-                first_row = searched.looked.files.span(split).start
-                texts = searched.looked.files.texts(split)
+            for split in [searched.split] if searched.split is not None else searched.files.splits:
+                first_row = searched.files.span(split).start
+                texts = searched.files.texts(split)
                 for batch in samples.scan(texts, query, progress=self._progress):
                     self._add(batch.hits + first_row)
         except JobCancelled:

@@ -7,7 +7,7 @@ lengths     tokens or characters of each row, and which rows are within a range
 sequences   `TokenSplit`: from a sample to its tokens and sequences, and back
 columns     `describe_splits`: what the text column is like
 text        what a word is
-query       the search language: `parse_query`
+query       the search language: `parse`
 pattern     a query's terms as regular expressions of RE2
 scan        search by reading, in row order
 index       search by a full-text index, ranked
@@ -24,7 +24,7 @@ from .index import (
     build_index,
     index_stamp,
     open_index,
-    read_index_receipt,
+    read_receipt,
 )
 from .lengths import (
     NO_LENGTH,
@@ -36,7 +36,7 @@ from .lengths import (
     rows_within,
 )
 from .pages import Row, RowReader
-from .query import Query, parse_query
+from .query import Query, parse
 from .scan import ScannedBatch, scan
 from .sequences import TokenSplit, Windows, has_one_sequence_each, sum_mask
 
@@ -65,8 +65,8 @@ __all__ = [
     "has_one_sequence_each",
     "index_stamp",
     "open_index",
-    "parse_query",
-    "read_index_receipt",
+    "parse",
+    "read_receipt",
     "read_token_lengths",
     "rows_within",
     "scan",

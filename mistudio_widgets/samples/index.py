@@ -256,7 +256,7 @@ class Ranking:
         return rows[order]
 
 
-def read_index_receipt(folder: Path) -> IndexReceipt | None:
+def read_receipt(folder: Path) -> IndexReceipt | None:
     """Return what the index in ``folder`` was made of; None when there is no whole index."""
     try:
         return IndexReceipt.model_validate_json((folder / RECEIPT_NAME).read_bytes())
@@ -275,7 +275,7 @@ def index_stamp(folder: Path) -> tuple[int, int] | None:
 
 def open_index(folder: Path, wanted: IndexReceipt) -> TextIndex | None:
     """Open the index in ``folder``; None when it is missing, stale or damaged."""
-    if read_index_receipt(folder) != wanted:
+    if read_receipt(folder) != wanted:
         return None
     try:
         return TextIndex(folder)

@@ -102,7 +102,7 @@ class Query:
     def matches(self, text: str) -> bool:
         """Tell whether a text has what is asked for.
 
-        >>> parse_query('"quick brown" fo* -dog').matches("The QUICK, brown fox.")
+        >>> parse('"quick brown" fo* -dog').matches("The QUICK, brown fox.")
         True
         """
         if self.is_empty:
@@ -134,7 +134,7 @@ class Query:
             Code points, in order, apart from each other: phrases from their first to their last
             word, words whole where a prefix was asked for.
 
-        >>> parse_query("stra* OR “東京”").highlights("Straße in 東京都")
+        >>> parse("stra* OR “東京”").highlights("Straße in 東京都")
         [[0, 6], [10, 12]]
         """
         if not self.required:
@@ -156,7 +156,7 @@ class Query:
         return merged
 
 
-def parse_query(search: str) -> Query:
+def parse(search: str) -> Query:
     """Understand a search; whatever it is, it can be.
 
     Raises
