@@ -12,8 +12,7 @@ from search_reference import ODD, TEXTS, plain_words, plainly_matches, searches_
 from mistudio_widgets.errors import InvalidRequestError, JobCancelled
 from mistudio_widgets.progress import Progress
 from mistudio_widgets.samples.pattern import patterns_of
-from mistudio_widgets.samples.query import Query, Term
-from mistudio_widgets.samples.query import parse
+from mistudio_widgets.samples.query import Query, Term, parse
 from mistudio_widgets.samples.scan import matches, scan
 from mistudio_widgets.samples.text import terms_of, terms_of_rows, words
 
