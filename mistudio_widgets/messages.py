@@ -26,6 +26,7 @@ from .records import (
     DatasetStatus,
     DownloadPlan,
     Event,
+    IndexStatus,
     JobId,
     JobSnapshot,
     Page,
@@ -152,6 +153,13 @@ class DeleteIndex(_Request):
     dataset_id: DatasetId
 
 
+class GetIndexStatus(_Request):
+    """Whether a search of a dataset has an index."""
+
+    kind: Literal["index_status"]
+    dataset_id: DatasetId
+
+
 class Cancel(_Request):
     """Stop a job and remove what it wrote."""
 
@@ -274,6 +282,7 @@ Request = Annotated[
     | Verify
     | BuildIndex
     | DeleteIndex
+    | GetIndexStatus
     | Cancel
     | DeleteDataset
     | Tokenize
@@ -386,6 +395,7 @@ class Results(Record):
     verify: Started
     build_index: Started
     delete_index: Freed
+    index_status: IndexStatus
     cancel: JobSnapshot
     delete_dataset: Freed
     tokenize: Started

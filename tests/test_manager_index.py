@@ -89,12 +89,17 @@ def test_an_index_is_built_and_removed(manager: DatasetManager, dataset: Dataset
     job = manager.build_index(dataset.id)
     assert job.wait(60) is None
     assert is_indexed(manager, dataset.id)
+    status = manager.index_status(dataset.id)
+    assert (status.is_ready, status.can_be_built) == (True, True)
+    assert status.size_bytes > 0
     snapshot = next(row for row in manager.jobs(active=False) if row.kind == "index")
     assert (snapshot.state, snapshot.progress, snapshot.automatic) == ("succeeded", 100, False)
     assert manager.storage().used_bytes > before
     assert manager.delete_index(dataset.id) > 0
     assert not is_indexed(manager, dataset.id)
     assert manager.delete_index(dataset.id) == 0
+    status = manager.index_status(dataset.id)
+    assert (status.is_ready, status.can_be_built, status.size_bytes) == (False, True, 0)
     assert list((manager.data_dir / "staging").iterdir()) == []
 
 

@@ -321,6 +321,7 @@ def test_an_index_is_built_and_removed_over_the_wire(
     # it may have ended before the look
     for started in manager.jobs():
         manager.job(started.id).wait(60)
+    assert wire.ask("index_status", dataset_id=record.id)["result"]["is_ready"]
     assert wire.ask("delete_index", dataset_id=record.id)["result"]["freed_bytes"] > 0
 
 

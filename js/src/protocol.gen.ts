@@ -17,6 +17,7 @@ export interface Protocol {
     | Verify
     | BuildIndex
     | DeleteIndex
+    | GetIndexStatus
     | Cancel
     | DeleteDataset
     | Tokenize
@@ -309,6 +310,14 @@ export interface DeleteIndex {
   request_id: string;
 }
 /**
+ * Whether a search of a dataset has an index.
+ */
+export interface GetIndexStatus {
+  dataset_id: string;
+  kind: "index_status";
+  request_id: string;
+}
+/**
  * Stop a job and remove what it wrote.
  */
 export interface Cancel {
@@ -445,6 +454,7 @@ export interface Results {
   download: Started;
   get_dataset: DatasetRecord;
   import_files: Started;
+  index_status: IndexStatus;
   list_datasets: PageDatasetCard;
   list_tokenizations: TokenizationRecord[];
   pause: JobSnapshot;
@@ -815,6 +825,24 @@ export interface TokenizationMetadata {
 }
 export interface SplitInfo {
   [k: string]: number;
+}
+/**
+ * Whether a search of a dataset has an index, or must read.
+ *
+ * Attributes
+ * ----------
+ * is_ready : bool
+ *     Whether there is a full-text index of what the dataset holds now.
+ * can_be_built : bool
+ *     Whether the dataset is ready and has a text column.
+ * size_bytes : int
+ *     What the index takes on disk; 0 without one.
+ */
+export interface IndexStatus {
+  can_be_built: boolean;
+  dataset_id: string;
+  is_ready: boolean;
+  size_bytes: number;
 }
 export interface PageDatasetCard {
   items: DatasetCard[];

@@ -8,7 +8,8 @@ from typing import Final
 from ..catalog import CatalogWriter
 from ..errors import InvalidRequestError, MiStudioError
 from ..jobs import Job
-from ..records import IndexRequest, Manifest
+from ..records import IndexRequest, IndexStatus, Manifest
+from ..storage import tree_bytes
 from .auto_index import AutoIndexer
 from .checks import must_be_ready
 from .core import Core
@@ -88,6 +89,28 @@ class IndexMethods(Core):
             freed = storage.trash_partial_index(dataset_id) + storage.trash_index(dataset_id)
         self._follower.notify()
         return freed
+
+    def index_status(self, dataset_id: str) -> IndexStatus:
+        """Tell whether a search of a dataset has an index.
+
+        While one is built, `jobs` has its progress.
+
+        Raises
+        ------
+        CorruptFileError
+            The manifest of a ready dataset is gone.
+        NotFoundError
+        """
+        record = self._view.dataset(dataset_id)
+        storage = self._parts.storage
+        is_readable = record.status in ("ready", "tokenizing")
+        is_ready = is_readable and has_fresh_index(self._parts, storage.read_manifest(dataset_id))
+        return IndexStatus(
+            dataset_id=dataset_id,
+            is_ready=is_ready,
+            can_be_built=is_readable and record.text_column is not None,
+            size_bytes=tree_bytes(storage.index_dir(dataset_id)) if is_ready else 0,
+        )
 
     def _index(self, dataset_id: str, *, automatic: bool) -> Job:
         with self._parts.catalog.write() as writer:

@@ -167,3 +167,22 @@ class ColumnStatistics(Record):
     columns: dict[str, str]
     text_column: str | None
     splits: dict[str, SplitColumns]
+
+
+class IndexStatus(Record):
+    """Whether a search of a dataset has an index, or must read.
+
+    Attributes
+    ----------
+    is_ready : bool
+        Whether there is a full-text index of what the dataset holds now.
+    can_be_built : bool
+        Whether the dataset is ready and has a text column.
+    size_bytes : int
+        What the index takes on disk; 0 without one.
+    """
+
+    dataset_id: DatasetId
+    is_ready: bool
+    can_be_built: bool
+    size_bytes: int
