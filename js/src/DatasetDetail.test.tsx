@@ -4,7 +4,16 @@ import { describe, expect, it, vi } from "vitest";
 import { DatasetDetail, type DatasetDetailProps } from "./DatasetDetail";
 import type { JobSnapshot, TokenizationChip, TokenizationRecord } from "./protocol.gen";
 import { RequestError } from "./requests";
-import { aCard, aChip, aJob, aTokenization, goldenRecord } from "./testing/wire";
+import {
+  aCard,
+  aChip,
+  aJob,
+  anIndexStatus,
+  aPage,
+  aTokenization,
+  columnStatistics,
+  goldenRecord,
+} from "./testing/wire";
 
 const refusal = new RequestError({ code: "x", message: "Refused.", hint: "Wait.", field: null });
 
@@ -14,6 +23,9 @@ describe("DatasetDetail", () => {
       if (kind === "get_dataset") return goldenRecord();
       if (kind === "list_tokenizations") return records;
       if (kind === "tokenize") return { job: aJob(), dataset: aCard() };
+      if (kind === "samples") return aPage();
+      if (kind === "index_status") return anIndexStatus();
+      if (kind === "column_statistics") return columnStatistics();
       return { freed_bytes: 1 };
     });
     const props: DatasetDetailProps = {
@@ -102,11 +114,12 @@ describe("DatasetDetail", () => {
   it("moves between the tabs by arrow keys", async () => {
     show();
     screen.getByRole("tab", { name: "overview" }).focus();
-    await userEvent.keyboard("{ArrowRight}");
-    expect(screen.getByRole("tab", { name: "tokenization" }).getAttribute("aria-selected")).toBe(
-      "true",
-    );
-    expect(screen.getByRole("tabpanel", { name: "tokenization" })).toBeTruthy();
+    for (const name of ["samples", "tokenization", "statistics"]) {
+      await userEvent.keyboard("{ArrowRight}");
+      expect(screen.getByRole("tab", { name }).getAttribute("aria-selected")).toBe("true");
+      expect(screen.getByRole("tabpanel", { name })).toBeTruthy();
+    }
+    expect(await screen.findByText("Text Length Distribution")).toBeTruthy();
     await userEvent.keyboard("{ArrowRight}x");
     expect(document.activeElement).toBe(screen.getByRole("tab", { name: "overview" }));
   });
@@ -210,7 +223,9 @@ describe("DatasetDetail", () => {
     await openTokenization();
     const input = await screen.findByLabelText<HTMLInputElement>("Tokenizer");
     expect(input.value).toBe("gpt2");
-    expect(screen.getByText("Refused.")).toBeTruthy();
+    expect(
+      within(screen.getByRole("tabpanel", { name: "tokenization" })).getByText("Refused."),
+    ).toBeTruthy();
   });
 
   it("offers only what can take effect", async () => {
@@ -324,7 +339,19 @@ describe("DatasetDetail", () => {
     expect(asked("list_tokenizations")).toHaveLength(2);
     const failing = (() => Promise.reject(refusal)) as never;
     rerender(<DatasetDetail {...props} send={failing} />);
-    expect(await screen.findByText("Refused.")).toBeTruthy();
+    const panel = screen.getByRole("tabpanel", { name: "tokenization" });
+    expect(await within(panel).findByText("Refused.")).toBeTruthy();
+  });
+
+  it("keeps what was typed in a tab while another is shown", async () => {
+    show();
+    await openTokenization();
+    await userEvent.clear(screen.getByLabelText("Tokenizer"));
+    await userEvent.type(screen.getByLabelText("Tokenizer"), "kept");
+    await userEvent.click(screen.getByRole("tab", { name: "overview" }));
+    expect(screen.queryByRole("tabpanel", { name: "tokenization" })).toBeNull();
+    await openTokenization();
+    expect(screen.getByLabelText("Tokenizer").getAttribute("value")).toBe("kept");
   });
 
   it("only shows when the kernel is read-only", async () => {

@@ -6,6 +6,8 @@ import { formatBytes, plural } from "./format";
 import { OverviewTab } from "./OverviewTab";
 import type { DatasetCard as Card, DatasetRecord, JobSnapshot } from "./protocol.gen";
 import type { Send } from "./requests";
+import { SamplesTab } from "./SamplesTab";
+import { StatisticsTab } from "./StatisticsTab";
 import { TokenizationTab } from "./TokenizationTab";
 import { classes, Dialog } from "./ui";
 import { describeError, type Failed } from "./useRequest";
@@ -24,7 +26,7 @@ export interface DatasetDetailProps {
   above?: ReactNode;
 }
 
-const TABS = ["overview", "tokenization"] as const;
+const TABS = ["overview", "samples", "tokenization", "statistics"] as const;
 type Tab = (typeof TABS)[number];
 
 export function DatasetDetail(props: DatasetDetailProps) {
@@ -33,6 +35,31 @@ export function DatasetDetail(props: DatasetDetailProps) {
   const id = useId();
   const { record, failed } = useRecord(dataset, send);
   const made = useTokenizations(dataset, jobs, send);
+  // what was typed in a tab, and how far it was scrolled, stays while another is shown
+  const [visited, setVisited] = useState<ReadonlySet<Tab>>(new Set());
+  const choose = (chosen: Tab) => {
+    setVisited((before) => new Set([...before, tab]));
+    setTab(chosen);
+  };
+  const tokenizations = made.records ?? [];
+  const panels: Record<Tab, () => ReactNode> = {
+    overview: () => (
+      <OverviewTab
+        {...props}
+        verification={jobs.find(isVerificationOf(dataset.id)) ?? null}
+        record={record}
+        tokenizations={tokenizations}
+        failed={failed}
+      />
+    ),
+    samples: () => (
+      <SamplesTab {...props} splits={record?.split_info ?? {}} tokenizations={tokenizations} />
+    ),
+    tokenization: () => (
+      <TokenizationTab {...props} {...made} columns={Object.keys(record?.columns ?? {})} />
+    ),
+    statistics: () => <StatisticsTab {...props} {...made} />,
+  };
   return (
     <Dialog
       labelledBy={`${id}-title`}
@@ -41,28 +68,22 @@ export function DatasetDetail(props: DatasetDetailProps) {
       above={props.above}
     >
       <Header dataset={dataset} titleId={`${id}-title`} onClose={onClose} />
-      <Tabs id={id} active={tab} onChoose={setTab} />
-      <div
-        role="tabpanel"
-        id={`${id}-panel`}
-        aria-labelledby={`${id}-${tab}`}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
-        tabIndex={0}
-        data-part="modal.content"
-        className="flex-1 overflow-y-auto p-6 -outline-offset-2"
-      >
-        {tab === "overview" ? (
-          <OverviewTab
-            {...props}
-            verification={jobs.find(isVerificationOf(dataset.id)) ?? null}
-            record={record}
-            tokenizations={made.records ?? []}
-            failed={failed}
-          />
-        ) : (
-          <TokenizationTab {...props} {...made} columns={Object.keys(record?.columns ?? {})} />
-        )}
-      </div>
+      <Tabs id={id} active={tab} onChoose={choose} />
+      {TABS.filter((name) => name === tab || visited.has(name)).map((name) => (
+        <div
+          key={name}
+          role="tabpanel"
+          hidden={name !== tab}
+          id={`${id}-${name}-panel`}
+          aria-labelledby={`${id}-${name}`}
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
+          tabIndex={0}
+          data-part="modal.content"
+          className="flex-1 overflow-y-auto p-6 -outline-offset-2"
+        >
+          {panels[name]()}
+        </div>
+      ))}
     </Dialog>
   );
 }
@@ -161,7 +182,7 @@ function Tabs({ id, active, onChoose }: TabsProps) {
             data-tab={tab}
             data-part={tab === active ? "tab.active" : "tab.inactive"}
             aria-selected={tab === active}
-            aria-controls={`${id}-panel`}
+            aria-controls={`${id}-${tab}-panel`}
             tabIndex={tab === active ? 0 : -1}
             onClick={() => onChoose(tab)}
             className={classes(

@@ -11,9 +11,15 @@ export type Params<K extends Kind> = Omit<
 export type Send = <K extends Kind>(
   kind: K,
   params: Params<K>,
-  /** Aborting also ends what the kernel does for the request, as far as that can be ended. */
-  options?: { signal?: AbortSignal },
+  options?: SendOptions,
 ) => Promise<Results[K]>;
+
+export interface SendOptions {
+  /** Aborting also ends what the kernel does for the request, as far as that can be ended. */
+  signal?: AbortSignal;
+  /** Wait for as long as it takes: for what reads all texts of a dataset. */
+  isPatient?: boolean;
+}
 
 type Refusal = Omit<ErrorInfo, "choices"> & Partial<Pick<ErrorInfo, "choices">>;
 
@@ -52,7 +58,7 @@ const TIMEOUT_S = 60;
 export function createRequests(post: (message: object) => void): Requests {
   const pending = new Map<string, Pending>();
 
-  const wait = (request_id: string, entry: Pending, signal: AbortSignal | undefined) => {
+  const wait = (request_id: string, entry: Pending, { signal, isPatient }: SendOptions) => {
     const forget = () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
@@ -70,17 +76,19 @@ export function createRequests(post: (message: object) => void): Requests {
       reject(signal?.reason);
       post({ kind: "abort", request_id: newRequestId(), aborted_id: request_id });
     };
-    const timer = setTimeout(() => reject(timeoutError()), TIMEOUT_S * 1000);
+    const timer = isPatient
+      ? undefined
+      : setTimeout(() => reject(timeoutError()), TIMEOUT_S * 1000);
     signal?.addEventListener("abort", abort);
     pending.set(request_id, { resolve, reject });
   };
 
   return {
-    request: (kind, params, { signal } = {}) =>
+    request: (kind, params, options = {}) =>
       new Promise((resolve, reject) => {
-        signal?.throwIfAborted();
+        options.signal?.throwIfAborted();
         const request_id = newRequestId();
-        wait(request_id, { resolve, reject }, signal);
+        wait(request_id, { resolve, reject }, options);
         post({ kind, request_id, ...params });
       }),
     settle(request_id, reply) {

@@ -189,6 +189,38 @@ export function Spinner({ size = 16, part }: { size?: number; part?: string }) {
   return <Loader data-part={part} size={size} className="animate-spin" aria-hidden="true" />;
 }
 
+/** Something takes a moment; said to those who do not see it, too. */
+export function Loading({ children }: { children: ReactNode }) {
+  return (
+    <div role="status" data-part="loading" className="py-12 text-center text-slate-400">
+      <div
+        aria-hidden="true"
+        className="mx-auto mb-4 h-8 w-8 animate-spin rounded-full border-4 border-slate-700 border-t-emerald-500"
+      />
+      {children}
+    </div>
+  );
+}
+
+export interface EmptyStateProps {
+  icon: ReactNode;
+  title: string;
+  children: ReactNode;
+}
+
+/** Nothing is here, and why. */
+export function EmptyState({ icon, title, children }: EmptyStateProps) {
+  return (
+    <div data-part="nothing" className="py-12 text-center">
+      <div aria-hidden="true" className="mb-4 flex justify-center text-slate-600">
+        {icon}
+      </div>
+      <p className="text-lg text-slate-400">{title}</p>
+      <p className="mt-2 text-slate-500">{children}</p>
+    </div>
+  );
+}
+
 export interface DialogProps {
   labelledBy: string;
   describedBy?: string;

@@ -3,13 +3,19 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type {
+  ColumnStatistics,
   DatasetCard,
   DatasetRecord,
   DownloadPlan,
+  IndexStatus,
   JobSnapshot,
+  PageSample,
   PanelState,
+  Sample,
   TokenizationChip,
   TokenizationRecord,
+  TokenPreview,
+  TokenView,
 } from "../protocol.gen";
 
 const folder = join(import.meta.dirname, "../../../tests/wire");
@@ -59,3 +65,35 @@ export function aTokenization(change: Partial<TokenizationRecord> = {}): Tokeniz
   if (record === undefined) throw new Error("the golden reply has no tokenization");
   return { ...record, ...change };
 }
+
+/** The result of a golden reply. */
+function result<Result>(kind: string): Result {
+  return read<{ result: Result }>(`reply_${kind}`).result;
+}
+
+export function aPage(change: Partial<PageSample> = {}): PageSample {
+  return { ...result<PageSample>("samples"), ...change };
+}
+
+export function aSample(change: Partial<Sample> = {}): Sample {
+  const [sample] = aPage().items;
+  if (sample === undefined) throw new Error("the golden page has no sample");
+  return { ...sample, ...change };
+}
+
+export const aTokenView = (change: Partial<TokenView> = {}): TokenView => ({
+  ...result<TokenView>("sample_tokens"),
+  ...change,
+});
+
+export const aPreview = (change: Partial<TokenPreview> = {}): TokenPreview => ({
+  ...result<TokenPreview>("preview_tokens"),
+  ...change,
+});
+
+export const anIndexStatus = (change: Partial<IndexStatus> = {}): IndexStatus => ({
+  ...result<IndexStatus>("index_status"),
+  ...change,
+});
+
+export const columnStatistics = () => result<ColumnStatistics>("column_statistics");

@@ -1,0 +1,102 @@
+/** Whether searches have an index, and the ways to one. */
+
+import { useEffect, useState } from "react";
+import { describeProgress, formatBytes } from "./format";
+import type { DatasetCard as Card, IndexStatus, JobSnapshot } from "./protocol.gen";
+import type { Send } from "./requests";
+import { ErrorBox } from "./ui";
+import { describeError, type Failed, useRequest } from "./useRequest";
+
+export interface IndexLineProps {
+  dataset: Card;
+  jobs: readonly JobSnapshot[];
+  readOnly: boolean;
+  disabled: boolean;
+  send: Send;
+}
+
+export function IndexLine({ dataset, jobs, readOnly, disabled, send }: IndexLineProps) {
+  const job = jobs.find(({ dataset_id, kind }) => dataset_id === dataset.id && kind === "index");
+  const { status, failed, look } = useIndexStatus(dataset, job?.id ?? null, send);
+  const request = useRequest();
+  if (failed) return <ErrorBox {...failed} />;
+  if (status === null) return null;
+  const dataset_id = dataset.id;
+  const remove = () => request.run(() => send("delete_index", { dataset_id }).then(look));
+  const build = () => request.run(() => send("build_index", { dataset_id }).then(look));
+  const cancel = (job_id: string) => request.run(() => send("cancel", { job_id }));
+  const actions = {
+    disabled: disabled || request.pending || job?.state === "cancelling",
+    hidden: readOnly,
+  };
+  return (
+    <div data-part="index" className="text-xs text-slate-500">
+      <p>
+        {describeIndex(status, job)}
+        {job && <Action {...actions} label="Cancel" onPress={() => cancel(job.id)} />}
+        {!job && status.is_ready && <Action {...actions} label="Delete index" onPress={remove} />}
+        {!job && !status.is_ready && status.can_be_built && (
+          <Action {...actions} label="Build index" onPress={build} />
+        )}
+      </p>
+      {request.failed && <ErrorBox className="mt-2" {...request.failed} />}
+    </div>
+  );
+}
+
+function describeIndex(status: IndexStatus, job: JobSnapshot | undefined): string {
+  if (job)
+    return `The search index is being built: ${describeProgress(job.progress, job, "indexing")}`;
+  if (status.is_ready) {
+    return `Searches use an index of ${formatBytes(status.size_bytes)}, best hits first`;
+  }
+  return status.can_be_built
+    ? "No search index: searches read all texts, in row order"
+    : "This dataset has no text column to search";
+}
+
+interface ActionProps {
+  label: string;
+  disabled: boolean;
+  hidden: boolean;
+  onPress: () => void;
+}
+
+function Action({ label, disabled, hidden, onPress }: ActionProps) {
+  if (hidden) return null;
+  return (
+    <>
+      {" • "}
+      <button
+        type="button"
+        disabled={disabled}
+        onClick={onPress}
+        className="text-slate-400 underline enabled:hover:text-slate-200 disabled:cursor-not-allowed disabled:opacity-50"
+      >
+        {label}
+      </button>
+    </>
+  );
+}
+
+/** Asked for again when the dataset changed, and when a build began or ended. */
+function useIndexStatus({ id, updated_at, status }: Card, job_id: string | null, send: Send) {
+  const [known, setKnown] = useState<IndexStatus | null>(null);
+  const [failed, setFailed] = useState<Failed | null>(null);
+  const [looks, setLooks] = useState(0);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: these say when to look again
+  useEffect(() => {
+    const abort = new AbortController();
+    send("index_status", { dataset_id: id }, { signal: abort.signal }).then(
+      (found) => {
+        setKnown(found);
+        setFailed(null);
+      },
+      (error: unknown) => {
+        if (!abort.signal.aborted) setFailed(describeError(error));
+      },
+    );
+    return () => abort.abort();
+  }, [id, updated_at, status, job_id, looks, send]);
+  return { status: known, failed, look: () => setLooks((count) => count + 1) };
+}

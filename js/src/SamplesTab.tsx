@@ -1,0 +1,309 @@
+/** The data of one dataset, page by page. */
+
+import { FileText } from "lucide-react";
+import { type ChangeEvent, type ReactNode, useEffect, useId, useState } from "react";
+import { formatCount } from "./format";
+import { IndexLine } from "./IndexLine";
+import { Pagination } from "./Pagination";
+import type { DatasetCard as Card, JobSnapshot, Sample, TokenizationRecord } from "./protocol.gen";
+import type { Send } from "./requests";
+import { SampleCard } from "./SampleCard";
+import { nameTokenization } from "./tokenizations";
+import { Button, classes, EmptyState, ErrorBox, Loading } from "./ui";
+import { type SampleParams, useSamples } from "./useSamples";
+
+const PAGE_SIZE = 10;
+const MAX_SEARCH_CHARS = 1000;
+
+export interface SamplesTabProps {
+  dataset: Card;
+  /** Names and rows of its splits. */
+  splits: Readonly<Record<string, number>>;
+  /** The newest first. */
+  tokenizations: readonly TokenizationRecord[];
+  jobs: readonly JobSnapshot[];
+  readOnly: boolean;
+  disabled: boolean;
+  send: Send;
+}
+
+interface Filters {
+  search: string;
+  split: string;
+  min: string;
+  max: string;
+  /** Whose tokens count; "" is the newest. */
+  tokenization: string;
+}
+
+const NO_FILTERS: Filters = { search: "", split: "", min: "", max: "", tokenization: "" };
+
+export function SamplesTab(props: SamplesTabProps) {
+  const { dataset } = props;
+  if (dataset.status !== "ready" && dataset.status !== "tokenizing") {
+    return (
+      <EmptyState icon={<FileText size={48} />} title="Dataset not ready">
+        Samples can be viewed once the dataset is in "ready" status
+      </EmptyState>
+    );
+  }
+  return <ReadySamples {...props} />;
+}
+
+function ReadySamples(props: SamplesTabProps) {
+  const { dataset, tokenizations, disabled, send } = props;
+  const [filters, setFilters] = useState(NO_FILTERS);
+  const [offset, setOffset] = useState(0);
+  const ready = tokenizations.filter(({ status }) => status === "ready");
+  const counted = ready.find(({ id }) => id === filters.tokenization) ?? ready[0] ?? null;
+  const { page, failed, isAsking, again } = useSamples({
+    params: paramsOf(dataset.id, filters, offset, filters.tokenization && counted),
+    version: `${dataset.updated_at} ${ready.map(({ id }) => id)}`,
+    isEnabled: !disabled,
+    send,
+  });
+  const change = (changed: Partial<Filters>) => {
+    setFilters((before) => ({ ...before, ...changed }));
+    setOffset(0);
+  };
+  const total = page?.total ?? null;
+  const isBeyond = page?.items.length === 0 && total !== null && total > 0 && page.offset > 0;
+  useEffect(() => {
+    if (isBeyond && total !== null) setOffset(lastOffset(total));
+  }, [isBeyond, total]);
+  return (
+    <div data-part="samples.root" className="space-y-4">
+      <FilterRow {...props} filters={filters} onChange={change} />
+      <div className="flex flex-wrap items-center justify-between gap-x-6 gap-y-2">
+        <RangeRow ready={ready} counted={counted} filters={filters} onChange={change} />
+        <IndexLine {...props} />
+      </div>
+      {failed && (
+        <div className="space-y-3">
+          <ErrorBox {...failed} />
+          <Button look="neutral" disabled={disabled} onClick={again}>
+            Try again
+          </Button>
+        </div>
+      )}
+      {page === null && !failed && <Loading>Loading samples...</Loading>}
+      {page !== null && !failed && (
+        <>
+          <Cards
+            samples={page.items}
+            isAsking={isAsking}
+            tokenization_id={counted?.id ?? null}
+            send={send}
+          >
+            <NoHits isFiltered={isFiltered(filters)} onClear={() => change(NO_FILTERS)} />
+          </Cards>
+          <Pagination
+            offset={page.offset}
+            limit={page.limit}
+            count={page.items.length}
+            total={page.total}
+            disabled={disabled}
+            onOffset={setOffset}
+          />
+        </>
+      )}
+    </div>
+  );
+}
+
+function paramsOf(
+  dataset_id: string,
+  filters: Filters,
+  offset: number,
+  counted: TokenizationRecord | null | "",
+): SampleParams {
+  const min = integerOf(filters.min);
+  const max = integerOf(filters.max);
+  return {
+    dataset_id,
+    ...(filters.split !== "" && { split: filters.split }),
+    ...(filters.search.trim() !== "" && { search: filters.search }),
+    ...(typeof min === "number" && { min_tokens: min }),
+    ...(typeof max === "number" && { max_tokens: max }),
+    ...(counted && { tokenization_id: counted.id }),
+    limit: PAGE_SIZE,
+    offset,
+  };
+}
+
+/** null for none, undefined for what is no number. */
+function integerOf(text: string): number | null | undefined {
+  if (text.trim() === "") return null;
+  return /^\d{1,15}$/.test(text.trim()) ? Number(text) : undefined;
+}
+
+function isFiltered({ search, split, min, max }: Filters): boolean {
+  return [search, split, min, max].some((text) => text.trim() !== "");
+}
+
+function lastOffset(total: number): number {
+  return Math.floor((total - 1) / PAGE_SIZE) * PAGE_SIZE;
+}
+
+interface FilterProps {
+  filters: Filters;
+  onChange: (changed: Partial<Filters>) => void;
+}
+
+const FIELD = classes(
+  "rounded-lg border border-slate-700 bg-slate-900 px-4 py-2 placeholder:text-gray-400",
+  "focus:border-emerald-500 focus:outline-none",
+);
+
+function FilterRow({ splits, filters, onChange }: FilterProps & SamplesTabProps) {
+  const id = useId();
+  return (
+    <div>
+      <div data-part="samples.filters" className="flex gap-3">
+        <input
+          type="text"
+          data-part="samples.search"
+          aria-label="Search in dataset samples"
+          aria-describedby={id}
+          placeholder="Search in samples..."
+          autoComplete="off"
+          maxLength={MAX_SEARCH_CHARS}
+          value={filters.search}
+          onChange={(event) => onChange({ search: event.target.value })}
+          className={classes("min-w-0 flex-1", FIELD)}
+        />
+        <select
+          data-part="samples.select"
+          aria-label="Filter by dataset split"
+          value={filters.split}
+          onChange={(event) => onChange({ split: event.target.value })}
+          className={classes("max-w-[40%]", FIELD)}
+        >
+          <option value="">All Splits</option>
+          {Object.entries(splits).map(([split, rows]) => (
+            <option key={split} value={split}>
+              {split} ({formatCount(rows)})
+            </option>
+          ))}
+        </select>
+      </div>
+      <p id={id} className="mt-2 text-xs text-slate-500">
+        All words must occur. "a phrase", begin*, -without, this OR that
+      </p>
+    </div>
+  );
+}
+
+interface RangeRowProps extends FilterProps {
+  ready: readonly TokenizationRecord[];
+  counted: TokenizationRecord | null;
+}
+
+function RangeRow({ ready, counted, filters, onChange }: RangeRowProps) {
+  const unit = counted === null ? "characters" : "tokens";
+  return (
+    <div
+      data-part="samples.range"
+      className="flex flex-wrap items-center gap-2 text-sm text-slate-400"
+    >
+      <RangeField
+        label={`At least ${unit}`}
+        value={filters.min}
+        onChange={(min) => onChange({ min })}
+      />
+      to
+      <RangeField
+        label={`At most ${unit}`}
+        value={filters.max}
+        onChange={(max) => onChange({ max })}
+      />
+      {unit}
+      {ready.length > 1 && (
+        <select
+          aria-label="Tokens counted by"
+          value={counted?.id}
+          onChange={(event) => onChange({ tokenization: event.target.value })}
+          className="max-w-64 rounded border border-slate-700 bg-slate-900 px-2 py-1 text-slate-100 focus:border-emerald-500 focus:outline-none"
+        >
+          {ready.map((record) => (
+            <option key={record.id} value={record.id}>
+              {nameTokenization(record)}
+            </option>
+          ))}
+        </select>
+      )}
+    </div>
+  );
+}
+
+interface RangeFieldProps {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+}
+
+function RangeField({ label, value, onChange }: RangeFieldProps) {
+  const isWrong = integerOf(value) === undefined;
+  return (
+    <input
+      type="text"
+      inputMode="numeric"
+      aria-label={label}
+      aria-invalid={isWrong || undefined}
+      placeholder="any"
+      autoComplete="off"
+      value={value}
+      onChange={(event: ChangeEvent<HTMLInputElement>) => onChange(event.target.value)}
+      className={classes(
+        "w-20 rounded border bg-slate-900 px-2 py-1 text-center text-slate-100",
+        "placeholder:text-gray-400 focus:border-emerald-500 focus:outline-none",
+        isWrong ? "border-red-500" : "border-slate-700",
+      )}
+    />
+  );
+}
+
+interface CardsProps {
+  samples: readonly Sample[];
+  isAsking: boolean;
+  tokenization_id: string | null;
+  send: Send;
+  /** What stands here instead of none. */
+  children: ReactNode;
+}
+
+function Cards({ samples, isAsking, tokenization_id, send, children }: CardsProps) {
+  return (
+    <div aria-busy={isAsking} className={classes(isAsking && "opacity-50 transition-opacity")}>
+      {samples.length === 0 && children}
+      <ul data-part="samples.list" aria-label="Samples" className="space-y-3">
+        {samples.map((sample) => (
+          <SampleCard
+            key={`${sample.split} ${sample.row}`}
+            sample={sample}
+            tokenization_id={tokenization_id}
+            send={send}
+          />
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function NoHits({ isFiltered, onClear }: { isFiltered: boolean; onClear: () => void }) {
+  if (!isFiltered) {
+    return (
+      <EmptyState icon={<FileText size={48} />} title="No samples">
+        This dataset has no rows
+      </EmptyState>
+    );
+  }
+  return (
+    <EmptyState icon={<FileText size={48} />} title="No samples match">
+      Nothing here has all that is asked for.{" "}
+      <button type="button" onClick={onClear} className="underline hover:text-slate-300">
+        Clear filters
+      </button>
+    </EmptyState>
+  );
+}

@@ -1,0 +1,269 @@
+/** What tokenizations made of a dataset, in figures. */
+
+import { ChartNoAxesColumnIncreasing } from "lucide-react";
+import { type ReactNode, useState } from "react";
+import { CharactersSection } from "./CharactersSection";
+import { DetailSelect } from "./fields";
+import { capitalize, formatCount, formatDecimal } from "./format";
+import { Histogram } from "./Histogram";
+import type { Accounting, DatasetCard as Card, TokenizationRecord } from "./protocol.gen";
+import type { Send } from "./requests";
+import { nameTokenization } from "./tokenizations";
+import { classes, EmptyState, ErrorBox, Loading } from "./ui";
+import type { Failed } from "./useRequest";
+
+export interface StatisticsTabProps {
+  dataset: Card;
+  /** The newest first; null until the kernel has answered. */
+  records: readonly TokenizationRecord[] | null;
+  failed: Failed | null;
+  disabled: boolean;
+  send: Send;
+}
+
+export function StatisticsTab({ dataset, records, failed, disabled, send }: StatisticsTabProps) {
+  const [chosen, setChosen] = useState("");
+  const ready = records?.filter(({ status }) => status === "ready") ?? [];
+  const record = ready.find(({ id }) => id === chosen) ?? ready[0];
+  return (
+    <div data-part="stats.root" className="space-y-6">
+      {failed && <ErrorBox {...failed} />}
+      {records === null && !failed && <Loading>Loading statistics...</Loading>}
+      {ready.length > 1 && record && (
+        <DetailSelect
+          id="statistics-tokenization"
+          part="stats.tokenization"
+          label="Tokenization"
+          value={record.id}
+          options={ready.map((item) => [item.id, nameTokenization(item)] as const)}
+          onChange={setChosen}
+        />
+      )}
+      {record && <TokenStatistics record={record} isNamed={ready.length === 1} />}
+      {records !== null && record === undefined && (
+        <EmptyState
+          icon={<ChartNoAxesColumnIncreasing size={48} />}
+          title="No tokenization statistics available"
+        >
+          {dataset.status === "tokenizing"
+            ? "The tokenization is running: its figures come with its end"
+            : "Tokenize this dataset to view detailed statistics"}
+        </EmptyState>
+      )}
+      <CharactersSection dataset={dataset} disabled={disabled} send={send} />
+    </div>
+  );
+}
+
+function TokenStatistics({ record, isNamed }: { record: TokenizationRecord; isNamed: boolean }) {
+  const { median_seq_length, min_seq_length, max_seq_length } = record;
+  const summary = [
+    `Min: ${formatCount(min_seq_length)}`,
+    `Median: ${formatDecimal(median_seq_length)}`,
+    `Max: ${formatCount(max_seq_length)} tokens per sample`,
+  ];
+  return (
+    <>
+      {isNamed && (
+        <p data-part="stats.of" className="break-anywhere text-sm text-slate-400">
+          <bdi>{nameTokenization(record)}</bdi>
+        </p>
+      )}
+      <div data-part="stats.grid" className="grid grid-cols-2 gap-4 @[640px]:grid-cols-4">
+        <Metric label="Total Samples" tone="emerald" value={formatCount(record.num_samples)} />
+        <Metric label="Total Tokens" tone="blue" value={formatCount(record.num_tokens)} />
+        <Metric
+          label="Avg Tokens/Sample"
+          tone="purple"
+          value={formatDecimal(record.avg_seq_length)}
+        />
+        <Metric label="Unique Tokens" tone="yellow" value={formatCount(record.unique_tokens)} />
+      </div>
+      <Histogram
+        title="Sequence Length Distribution"
+        unit="tokens"
+        buckets={record.histogram}
+        summary={summary.join(" • ")}
+      />
+      <SplitDistribution record={record} />
+      <div className="grid grid-cols-1 gap-6 @[768px]:grid-cols-2">
+        <SpecialTokens record={record} />
+        {record.accounting && <TokenAccounting accounting={record.accounting} />}
+      </div>
+    </>
+  );
+}
+
+const TONES = {
+  emerald: "text-emerald-400",
+  blue: "text-blue-400",
+  purple: "text-purple-400",
+  yellow: "text-yellow-400",
+} as const;
+
+interface MetricProps {
+  label: string;
+  tone: keyof typeof TONES;
+  value: string;
+}
+
+function Metric({ label, tone, value }: MetricProps) {
+  return (
+    <div data-part="stats.metric.card" className="min-w-0 rounded-lg bg-slate-800/30 p-4">
+      <div data-part="stats.metric.label" className="mb-1 text-sm text-slate-400">
+        {label}
+      </div>
+      <div
+        data-part={`stats.metric.value.${tone}`}
+        className={classes("break-anywhere text-2xl font-bold", TONES[tone])}
+      >
+        {value}
+      </div>
+    </div>
+  );
+}
+
+interface BoxProps {
+  part: string;
+  title: string;
+  titlePart?: string;
+  children: ReactNode;
+}
+
+function Box({ part, title, titlePart, children }: BoxProps) {
+  return (
+    <section
+      data-part={part}
+      className="min-w-0 rounded-lg border border-slate-800 bg-slate-900/50 p-6"
+    >
+      <h4 data-part={titlePart} className="mb-4 font-semibold">
+        {title}
+      </h4>
+      {children}
+    </section>
+  );
+}
+
+const SPLITS: Readonly<Record<string, { name: string; tone: keyof typeof TONES }>> = {
+  train: { name: "train", tone: "emerald" },
+  validation: { name: "validation", tone: "blue" },
+  valid: { name: "validation", tone: "blue" },
+  test: { name: "test", tone: "purple" },
+};
+
+function SplitDistribution({ record }: { record: TokenizationRecord }) {
+  return (
+    <Box part="split.card" title="Split Distribution" titlePart="split.title">
+      <div data-part="split.grid" className="grid grid-cols-1 gap-4 @[480px]:grid-cols-3">
+        {Object.entries(record.splits).map(([split, { samples, tokens, percentage }]) => {
+          const look = SPLITS[split] ?? { name: "other", tone: "emerald" };
+          return (
+            <div
+              key={split}
+              data-part="split.tile"
+              className="min-w-0 rounded-lg bg-slate-800/30 p-4"
+            >
+              <div data-part="split.label" className="break-anywhere mb-1 text-sm text-slate-400">
+                <bdi>{capitalize(split)}</bdi>
+              </div>
+              <div
+                data-part={`split.value.${look.name}`}
+                className={classes("break-anywhere text-2xl font-bold", TONES[look.tone])}
+              >
+                {formatCount(samples)}
+              </div>
+              <div data-part="split.percent" className="mt-1 text-xs text-slate-500">
+                {formatDecimal(percentage)}% of total • {formatCount(tokens)} tokens
+              </div>
+            </div>
+          );
+        })}
+      </div>
+    </Box>
+  );
+}
+
+function SpecialTokens({ record }: { record: TokenizationRecord }) {
+  const tokens = Object.entries(record.special_tokens);
+  return (
+    <Box part="stats.special" title="Special Tokens">
+      {tokens.length === 0 && (
+        <p className="text-sm text-slate-400">No special token occurs in it</p>
+      )}
+      <ul className="flex flex-wrap gap-x-4 gap-y-2">
+        {tokens.map(([token, count]) => (
+          <li key={token} className="flex min-w-0 items-center gap-2 text-sm">
+            <span className="break-anywhere rounded border border-emerald-500/30 bg-emerald-500/20 px-2 py-1 font-mono text-xs text-emerald-300">
+              <bdi>{token}</bdi>
+            </span>
+            <span className="font-mono text-slate-200">{formatCount(count)}</span>
+          </li>
+        ))}
+      </ul>
+    </Box>
+  );
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  too_short: "too short",
+  null: "no text",
+  not_text: "not text",
+  not_rendered: "refused by the chat template",
+  too_long: "too long to fit",
+};
+
+type Row = [label: string, count: number];
+
+/** Where every token went: the two sums are equal. */
+function TokenAccounting({ accounting }: { accounting: Accounting }) {
+  const came: Row[] = [
+    ["From the texts", accounting.tokens_in],
+    ["Inserted (begin, separator, template)", accounting.tokens_inserted],
+    ["Repeated by the stride", accounting.tokens_repeated],
+  ];
+  const went: Row[] = [
+    ["Kept", accounting.tokens_kept],
+    ["Truncated", accounting.tokens_truncated],
+    ["Dropped with the tail", accounting.tokens_tail],
+  ];
+  const beside: Row[] = [["Padding", accounting.tokens_padding]];
+  for (const [reason, count] of Object.entries(accounting.samples_dropped)) {
+    beside.push([`Samples dropped: ${REASONS[reason] ?? reason}`, count]);
+  }
+  if (accounting.samples_cleaned > 0) {
+    beside.push(["Samples cleaned", accounting.samples_cleaned]);
+    beside.push(["Characters cleaned", accounting.chars_cleaned]);
+  }
+  return (
+    <Box part="stats.accounting" title="Where Every Token Went">
+      <Sum rows={came} label="Came" />
+      <Sum rows={went} label="Went" />
+      <dl className="mt-3 space-y-1 border-t border-slate-700 pt-3 text-sm">
+        {beside.map((row) => (
+          <Line key={row[0]} row={row} />
+        ))}
+      </dl>
+    </Box>
+  );
+}
+
+function Sum({ rows, label }: { rows: readonly Row[]; label: string }) {
+  const total = rows.reduce((sum, [, count]) => sum + count, 0);
+  return (
+    <dl className="mb-3 space-y-1 text-sm">
+      {rows.map((row) => (
+        <Line key={row[0]} row={row} />
+      ))}
+      <Line row={[label, total]} isSum />
+    </dl>
+  );
+}
+
+function Line({ row: [label, count], isSum }: { row: Row; isSum?: boolean }) {
+  return (
+    <div className={classes("flex justify-between gap-4", isSum && "font-semibold")}>
+      <dt className={isSum ? "text-slate-200" : "text-slate-400"}>{label}</dt>
+      <dd className="font-mono text-slate-200">{formatCount(count)}</dd>
+    </div>
+  );
+}
