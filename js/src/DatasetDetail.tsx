@@ -56,7 +56,12 @@ export function DatasetDetail(props: DatasetDetailProps) {
       <SamplesTab {...props} splits={record?.split_info ?? {}} tokenizations={tokenizations} />
     ),
     tokenization: () => (
-      <TokenizationTab {...props} {...made} columns={Object.keys(record?.columns ?? {})} />
+      <TokenizationTab
+        {...props}
+        {...made}
+        columns={Object.keys(record?.columns ?? {})}
+        splits={record?.split_info ?? {}}
+      />
     ),
     statistics: () => <StatisticsTab {...props} {...made} />,
   };

@@ -25,6 +25,7 @@ import {
   type SettingsForm,
   settingsOf,
 } from "./settings";
+import { TokenPreview } from "./TokenPreview";
 import { ErrorBox, Spinner } from "./ui";
 import { useRequest } from "./useRequest";
 
@@ -60,6 +61,8 @@ export interface TokenizationFormProps {
   /** Tokenizers that were used before, this dataset's newest first. */
   knownTokenizers: readonly Suggestion[];
   columns: readonly string[];
+  /** Names and rows of the splits. */
+  splits: Readonly<Record<string, number>>;
   send: Send;
 }
 
@@ -92,6 +95,7 @@ export function TokenizationForm(props: TokenizationFormProps) {
         <MainFields {...props} form={form} set={set} />
         <MoreFields {...props} form={form} set={set} />
       </div>
+      <TokenPreview {...props} settings={valid ? settingsOf(form) : null} />
       <div data-part="apply.section" className="mt-6 border-t border-slate-700 pt-6">
         {failed && <ErrorBox className="mb-4" {...failed} />}
         <button

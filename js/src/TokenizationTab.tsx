@@ -1,11 +1,13 @@
 /** Tokenizations of one dataset: a new one, and those that are there. */
 
-import type { Suggestion } from "./fields";
+import { useState } from "react";
+import { DetailSelect, type Suggestion } from "./fields";
 import type { DatasetCard as Card, JobSnapshot, TokenizationRecord } from "./protocol.gen";
 import type { Send } from "./requests";
 import { TokenizationForm } from "./TokenizationForm";
 import { TokenizationList } from "./TokenizationList";
-import { readyChips } from "./tokenizations";
+import { TokenPreview } from "./TokenPreview";
+import { nameTokenization, readyChips } from "./tokenizations";
 import { ErrorBox } from "./ui";
 import type { Failed } from "./useRequest";
 
@@ -20,6 +22,8 @@ export interface TokenizationTabProps {
   readOnly: boolean;
   disabled: boolean;
   columns: readonly string[];
+  /** Names and rows of the splits. */
+  splits: Readonly<Record<string, number>>;
   send: Send;
 }
 
@@ -30,6 +34,7 @@ export function TokenizationTab(props: TokenizationTabProps) {
   return (
     <div data-part="tokenization.root" className="space-y-6">
       {canTokenize && <TokenizationForm {...props} knownTokenizers={known} />}
+      {!canTokenize && <PreviewAsMade {...props} />}
       {failed && <ErrorBox {...failed} />}
       {records && (
         <TokenizationList
@@ -42,6 +47,35 @@ export function TokenizationTab(props: TokenizationTabProps) {
         />
       )}
     </div>
+  );
+}
+
+/** Who cannot tokenize can see what a text becomes with what was tokenized. */
+function PreviewAsMade({ dataset, splits, records, disabled, send }: TokenizationTabProps) {
+  const [chosen, setChosen] = useState("");
+  const ready = records?.filter(({ status }) => status === "ready") ?? [];
+  const record = ready.find(({ id }) => id === chosen) ?? ready[0];
+  if (record === undefined) return null;
+  // a reader may name no template; the tokenizer's own is used where there is one
+  const { chat_template: _, ...settings } = record.settings;
+  return (
+    <section>
+      <DetailSelect
+        id="tokenization-preview"
+        part="tokenization.select.preview"
+        label="Preview With"
+        value={record.id}
+        options={ready.map((item) => [item.id, nameTokenization(item)] as const)}
+        onChange={setChosen}
+      />
+      <TokenPreview
+        dataset={dataset}
+        splits={splits}
+        settings={settings}
+        disabled={disabled}
+        send={send}
+      />
+    </section>
   );
 }
 

@@ -17,9 +17,10 @@ from ..records import Event
 _PUBLISH_EVERY_S: Final = 0.05
 # what may take long has threads of its own: a hub that does not answer, or a large dataset that
 # is read, must not keep Pause and Cancel waiting
-_THREADS: Final = {"panel": 4, "hub": 2, "samples": 4, "columns": 2}
+_THREADS: Final = {"panel": 4, "hub": 2, "previews": 2, "samples": 4, "columns": 2}
 _POOLS: Final = {
     "plan_download": "hub",
+    "preview_tokens": "previews",
     "samples": "samples",
     "sample_tokens": "samples",
     "sequence_samples": "samples",
