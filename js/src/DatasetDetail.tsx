@@ -84,7 +84,7 @@ export function DatasetDetail(props: DatasetDetailProps) {
           // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
           tabIndex={0}
           data-part="modal.content"
-          className="flex-1 overflow-y-auto p-6 -outline-offset-2"
+          className="relative flex-1 overflow-y-auto p-6 -outline-offset-2"
         >
           {panels[name]()}
         </div>

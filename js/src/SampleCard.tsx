@@ -53,7 +53,7 @@ export function SampleCard({ sample, tokenization_id, send }: SampleCardProps) {
       {isOpen && <Columns columns={sample.columns} />}
       <div
         data-part="sample.meta.footer"
-        className="mt-2 flex flex-wrap gap-x-1 text-xs text-slate-500"
+        className="mt-2 flex flex-wrap gap-x-3 text-xs text-slate-500"
       >
         <span>{describeLength(sample)}</span>
         {isOpen && tokenization_id !== null && (

@@ -44,7 +44,7 @@ function Chip({ token, position }: { token: ChipToken; position: number }) {
       data-part={type === null ? "token.chip" : `token.chip.${type}`}
       title={title}
       className={classes(
-        "break-anywhere max-w-full whitespace-pre-wrap rounded px-2 py-1 font-mono",
+        "break-anywhere relative max-w-full whitespace-pre-wrap rounded px-2 py-1 font-mono",
         LOOKS[type ?? "unknown"],
       )}
     >
