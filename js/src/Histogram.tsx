@@ -55,7 +55,7 @@ function Row({ bucket, most, unit }: { bucket: HistogramBucket; most: number; un
       title={`${range} ${unit}: ${formatCount(count)} samples, ${percentage.toFixed(1)}%`}
       className="group flex items-center gap-3"
     >
-      <span data-part="histogram.label" className="w-24 text-sm text-slate-400">
+      <span data-part="histogram.label" className="w-24 shrink-0 text-sm text-slate-400">
         {range}
       </span>
       <div
