@@ -218,6 +218,32 @@ describe("DatasetDetail", () => {
     expect(screen.getByLabelText<HTMLInputElement>("Tokenizer").value).toBe(path);
   });
 
+  it("sends pairs, cleaning, a template and splits", async () => {
+    const { asked } = show();
+    await openTokenization();
+    expect(screen.getByLabelText<HTMLInputElement>("Pair Column").disabled).toBe(true);
+    await userEvent.selectOptions(screen.getByLabelText("Mode"), "per_sample");
+    const truncation = screen.getByLabelText("Truncation Strategy");
+    expect(within(truncation).queryByRole("option", { name: /Second/ })).toBeNull();
+    await userEvent.type(screen.getByLabelText("Pair Column"), "answer");
+    await userEvent.selectOptions(truncation, "only_second");
+    await userEvent.selectOptions(screen.getByLabelText("Cleaning"), "safe");
+    await userEvent.type(screen.getByLabelText("Splits"), "train");
+    await userEvent.click(screen.getByRole("button", { name: "Apply & Tokenize Dataset" }));
+    const sent = (at: number) => (asked("tokenize")[at]?.[1] as { settings: object }).settings;
+    expect(sent(0)).toMatchObject({
+      pair_column: "answer",
+      truncation: "only_second",
+      cleaning: "safe",
+      splits: ["train"],
+    });
+    await userEvent.type(screen.getByLabelText("Chat Template"), "chatml");
+    expect(screen.getByText("The chat template writes the special tokens itself")).toBeTruthy();
+    await userEvent.click(screen.getByRole("button", { name: "Apply & Tokenize Dataset" }));
+    expect(sent(1)).toMatchObject({ chat_template: "chatml" });
+    expect(sent(1)).not.toHaveProperty("pair_column");
+  });
+
   it("can be filled in also when the list cannot be read", async () => {
     show({ send: (() => Promise.reject(refusal)) as never });
     await openTokenization();

@@ -5,6 +5,7 @@ import { type FormEvent, useState } from "react";
 import {
   DetailInput,
   DetailSelect,
+  DetailText,
   type Option,
   type Suggestion,
   Suggestions,
@@ -50,8 +51,15 @@ const PADDINGS: Option<SettingsForm["padding"]>[] = [
 ];
 const TRUNCATIONS: Option<SettingsForm["truncation"]>[] = [
   ["longest_first", "Longest First"],
+  ["only_first", "Only First Text of the Pair"],
+  ["only_second", "Only Second Text of the Pair"],
   ["do_not_truncate", "Do Not Truncate"],
 ];
+const CLEANINGS: Option<SettingsForm["cleaning"]>[] = [
+  ["off", "Off (texts as they are)"],
+  ["safe", "Safe (Unicode, line ends, control characters)"],
+];
+const MAX_TEMPLATE_CHARS = 200_000;
 const ONLY_PER_SAMPLE = "Only per sample: packed sequences are filled from the stream";
 
 export interface TokenizationFormProps {
@@ -143,6 +151,9 @@ function MainFields({ knownTokenizers, form, set }: FieldsProps) {
   const may = effective(form);
   const errors = checkForm(form);
   const isNew = (tokenizer: string) => knownTokenizers.every(({ value }) => value !== tokenizer);
+  const truncations = TRUNCATIONS.filter(
+    ([value]) => may.truncateOne || (value !== "only_first" && value !== "only_second"),
+  );
   const paddings = PADDINGS.filter(([value]) => value !== "max_length" || may.padToMaxLength);
   return (
     <>
@@ -169,6 +180,7 @@ function MainFields({ knownTokenizers, form, set }: FieldsProps) {
         label="Mode"
         value={form.mode}
         options={MODES}
+        help="Packed fills every sequence; per sample keeps samples apart"
         onChange={(mode) => set({ mode })}
       />
       <DetailInput
@@ -179,6 +191,7 @@ function MainFields({ knownTokenizers, form, set }: FieldsProps) {
         min={1}
         max={MAX_LENGTH_LIMIT}
         value={form.max_length}
+        help="Tokens per sequence, special tokens included. Range: 1 to 131,072"
         error={errors.max_length}
         onChange={(max_length) => set({ max_length })}
       />
@@ -189,7 +202,11 @@ function MainFields({ knownTokenizers, form, set }: FieldsProps) {
         value={may.padding ? form.padding : "do_not_pad"}
         options={paddings}
         disabled={!may.padding}
-        help={may.padding ? undefined : ONLY_PER_SAMPLE}
+        help={
+          may.padding
+            ? "Fills shorter sequences up, to the maximum or to the longest of the split"
+            : ONLY_PER_SAMPLE
+        }
         onChange={(padding) => set({ padding })}
       />
       <DetailSelect
@@ -197,20 +214,27 @@ function MainFields({ knownTokenizers, form, set }: FieldsProps) {
         part="tokenization.select.truncation"
         label="Truncation Strategy"
         value={form.truncation}
-        options={TRUNCATIONS}
+        options={truncations}
         disabled={!may.truncation}
-        help={may.truncation ? undefined : ONLY_PER_SAMPLE}
+        help={
+          may.truncation
+            ? "What is cut of samples longer than the maximum. Pairs can be cut on one side"
+            : ONLY_PER_SAMPLE
+        }
         onChange={(truncation) => set({ truncation })}
       />
       <TriSwitch
         label="Add Special Tokens"
         name="add special tokens"
         isOn={addsSpecialTokens(form)}
-        isChosen={form.add_special_tokens !== null}
+        isChosen={may.specials && form.add_special_tokens !== null}
+        disabled={!may.specials}
         help={
-          form.add_special_tokens === null
-            ? "Automatic: the tokenizer's own template, unless packed"
-            : "The tokenizer's own template around every sample"
+          !may.specials
+            ? "The chat template writes the special tokens itself"
+            : form.add_special_tokens === null
+              ? "Automatic: the tokenizer's own template, unless packed"
+              : "The tokenizer's own template around every sample"
         }
         onChange={(add_special_tokens) => set({ add_special_tokens })}
       />
@@ -236,7 +260,7 @@ function maskHelp(form: SettingsForm, canChoose: boolean): string {
     : "Never written; fails when anything must be filled";
 }
 
-function MoreFields({ columns, form, set }: FieldsProps) {
+function MoreFields({ columns, splits: knownSplits, form, set }: FieldsProps) {
   const may = effective(form);
   const errors = checkForm(form);
   return (
@@ -251,7 +275,11 @@ function MoreFields({ columns, form, set }: FieldsProps) {
         value={may.stride ? form.stride : "0"}
         error={errors.stride}
         disabled={!may.stride}
-        help="Tokens that neighbouring sequences share"
+        help={
+          may.stride
+            ? "Tokens that neighbouring sequences share"
+            : "Needs a truncation; of pairs, one that cuts one side"
+        }
         onChange={(stride) => set({ stride })}
       />
       <DetailInput
@@ -310,9 +338,58 @@ function MoreFields({ columns, form, set }: FieldsProps) {
         placeholder="the dataset's own"
         value={form.text_column}
         list="tokenization-columns"
+        help="A column of texts or of conversations"
         onChange={(text_column) => set({ text_column })}
       />
+      <DetailInput
+        id="tokenization-pair-column"
+        part="tokenization.input.pair"
+        label="Pair Column"
+        placeholder="no pairs"
+        value={may.pair_column ? form.pair_column : ""}
+        disabled={!may.pair_column}
+        list="tokenization-columns"
+        help={
+          may.pair_column
+            ? "The second text of each pair, as for questions and answers"
+            : "Only per sample, and not with a chat template"
+        }
+        onChange={(pair_column) => set({ pair_column })}
+      />
       <Suggestions id="tokenization-columns" values={columns.map((value) => ({ value }))} />
+      <DetailText
+        id="tokenization-chat-template"
+        part="tokenization.input.template"
+        label="Chat Template"
+        placeholder="the tokenizer's own"
+        maxLength={MAX_TEMPLATE_CHARS}
+        value={form.chat_template}
+        help="Conversations only: a Jinja template, or the name of one of the tokenizer's"
+        onChange={(chat_template) => set({ chat_template })}
+      />
+      <DetailSelect
+        id="tokenization-cleaning"
+        part="tokenization.select.cleaning"
+        label="Cleaning"
+        value={form.cleaning}
+        options={CLEANINGS}
+        help="Safe composes Unicode, makes line ends plain and drops control characters"
+        onChange={(cleaning) => set({ cleaning })}
+      />
+      <DetailInput
+        id="tokenization-splits"
+        part="tokenization.input.splits"
+        label="Splits"
+        placeholder="all"
+        value={form.splits}
+        list="tokenization-splits-known"
+        help="Tokenize these splits only, with commas between them"
+        onChange={(splits) => set({ splits })}
+      />
+      <Suggestions
+        id="tokenization-splits-known"
+        values={Object.keys(knownSplits).map((value) => ({ value }))}
+      />
       <DetailInput
         id="tokenization-min-chars"
         part="tokenization.input.minchars"

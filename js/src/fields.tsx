@@ -69,6 +69,35 @@ export function DetailInput({ id, part, label, help, error, onChange, ...rest }:
   );
 }
 
+export interface DetailTextProps {
+  id: string;
+  part: string;
+  label: string;
+  value: string;
+  help: string;
+  placeholder: string;
+  maxLength: number;
+  onChange: (value: string) => void;
+}
+
+/** A text of several lines. */
+export function DetailText({ id, part, label, help, onChange, ...rest }: DetailTextProps) {
+  return (
+    <Row id={id} label={label} help={help}>
+      <textarea
+        id={id}
+        data-part={`tokenization.input ${part}`}
+        rows={3}
+        spellCheck={false}
+        aria-describedby={`${id}-help`}
+        className={classes(LOOK, "resize-y font-mono text-sm")}
+        onChange={(event) => onChange(event.target.value)}
+        {...rest}
+      />
+    </Row>
+  );
+}
+
 export type Option<Value extends string> = readonly [value: Value, label: string];
 
 export interface DetailSelectProps<Value extends string> {

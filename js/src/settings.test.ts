@@ -54,6 +54,43 @@ it("sends no separator as null", () => {
   expect(settingsOf(form({ separator: " " }))).toMatchObject({ sequence_separator_token: null });
 });
 
+it("sends pairs with what they make possible", () => {
+  const set = form({
+    mode: "per_sample",
+    pair_column: " context ",
+    truncation: "only_second",
+    stride: "8",
+    cleaning: "safe",
+    splits: " train, test ,",
+  });
+  expect(settingsOf(set)).toEqual({
+    tokenizer: "gpt2",
+    max_length: 512,
+    mode: "per_sample",
+    pair_column: "context",
+    truncation: "only_second",
+    stride: 8,
+    cleaning: "safe",
+    splits: ["train", "test"],
+  });
+});
+
+it("sends a chat template, which rules out pairs and special tokens", () => {
+  const set = form({
+    mode: "per_sample",
+    chat_template: "{{ messages }}",
+    pair_column: "context",
+    add_special_tokens: true,
+  });
+  expect(settingsOf(set)).toEqual({
+    tokenizer: "gpt2",
+    max_length: 512,
+    mode: "per_sample",
+    chat_template: "{{ messages }}",
+  });
+  expect(addsSpecialTokens(set)).toBe(false);
+});
+
 describe("fields that cannot take effect are never sent", () => {
   it("packed: padding and truncation", () => {
     const set = form({ padding: "longest", truncation: "do_not_truncate" });
@@ -63,6 +100,21 @@ describe("fields that cannot take effect are never sent", () => {
   it("per sample: separator and drop tail", () => {
     const set = form({ mode: "per_sample", separator: "sep", drop_tail: true });
     expect(settingsOf(set)).toEqual({ tokenizer: "gpt2", max_length: 512, mode: "per_sample" });
+  });
+
+  it("packed: pairs", () => {
+    expect(settingsOf(form({ pair_column: "b" }))).toEqual({ tokenizer: "gpt2", max_length: 512 });
+  });
+
+  it("pairs of which both are cut: stride", () => {
+    const set = form({ mode: "per_sample", pair_column: "b", stride: "8" });
+    expect(settingsOf(set)).not.toHaveProperty("stride");
+  });
+
+  it("without pairs: a truncation of one side", () => {
+    const pairs = form({ mode: "per_sample", pair_column: "b", truncation: "only_first" });
+    expect(changed(pairs, { pair_column: "" }).truncation).toBe("longest_first");
+    expect(changed(pairs, { mode: "packed" }).truncation).toBe("longest_first");
   });
 
   it("without truncation: stride and padding to max_length", () => {

@@ -10,7 +10,9 @@ export interface SettingsForm {
   max_length: string;
   stride: string;
   padding: "do_not_pad" | "max_length" | "longest";
-  truncation: "longest_first" | "do_not_truncate";
+  truncation: "longest_first" | "only_first" | "only_second" | "do_not_truncate";
+  /** The column with the second text of each pair; empty for no pairs. */
+  pair_column: string;
   /** null: the kernel decides. */
   add_special_tokens: boolean | null;
   return_attention_mask: boolean | null;
@@ -19,8 +21,12 @@ export interface SettingsForm {
   drop_tail: boolean;
   shuffle_seed: string;
   text_column: string;
+  chat_template: string;
+  cleaning: "off" | "safe";
   min_chars: string;
   skip_invalid: boolean;
+  /** Names with commas between them; empty for all. */
+  splits: string;
 }
 
 export const DEFAULT_FORM: SettingsForm = {
@@ -30,6 +36,7 @@ export const DEFAULT_FORM: SettingsForm = {
   stride: "0",
   padding: "do_not_pad",
   truncation: "longest_first",
+  pair_column: "",
   add_special_tokens: null,
   return_attention_mask: null,
   begin: "",
@@ -37,19 +44,30 @@ export const DEFAULT_FORM: SettingsForm = {
   drop_tail: false,
   shuffle_seed: "",
   text_column: "",
+  chat_template: "",
+  cleaning: "off",
   min_chars: "0",
   skip_invalid: false,
+  splits: "",
 };
 
 /** Which fields can take effect with the others; the rest is disabled and never sent. */
 export function effective(form: SettingsForm) {
   const perSample = form.mode === "per_sample";
-  const truncates = !perSample || form.truncation === "longest_first";
+  const truncates = !perSample || form.truncation !== "do_not_truncate";
+  const hasTemplate = form.chat_template.trim() !== "";
+  const hasPairs = perSample && !hasTemplate && form.pair_column.trim() !== "";
   return {
     padding: perSample,
     truncation: perSample,
+    // a pair is made of two texts, not of a conversation
+    pair_column: perSample && !hasTemplate,
+    truncateOne: hasPairs,
     padToMaxLength: truncates,
-    stride: truncates,
+    // of a pair, one text alone can be cut into overlapping sequences
+    stride: truncates && !(hasPairs && form.truncation === "longest_first"),
+    // a template writes the special tokens itself
+    specials: !hasTemplate,
     separator: !perSample,
     drop_tail: !perSample,
     // padding without a mask would be trained on
@@ -59,6 +77,7 @@ export function effective(form: SettingsForm) {
 
 /** Special tokens as they will be: the kernel adds them to single samples, not when packing. */
 export function addsSpecialTokens(form: SettingsForm): boolean {
+  if (!effective(form).specials) return false;
   return form.add_special_tokens ?? form.mode === "per_sample";
 }
 
@@ -70,6 +89,8 @@ export function returnsMask(form: SettingsForm): boolean {
 export function changed(form: SettingsForm, change: Partial<SettingsForm>): SettingsForm {
   const next = { ...form, ...change };
   const may = effective(next);
+  const isOfPairs = next.truncation === "only_first" || next.truncation === "only_second";
+  if (!may.truncateOne && isOfPairs) next.truncation = "longest_first";
   if (!may.padToMaxLength && next.padding === "max_length") next.padding = "longest";
   return next;
 }
@@ -108,6 +129,10 @@ export function settingsOf(form: SettingsForm): TokenizationSettingsInput {
   const may = effective(form);
   const begin = tokenOf(form.begin);
   const separator = tokenOf(form.separator);
+  const splits = form.splits
+    .split(",")
+    .map((name) => name.trim())
+    .filter(Boolean);
   return {
     tokenizer: form.tokenizer.trim(),
     ...(form.mode !== "packed" && { mode: form.mode }),
@@ -115,15 +140,20 @@ export function settingsOf(form: SettingsForm): TokenizationSettingsInput {
     ...(may.stride && Number(form.stride) > 0 && { stride: Number(form.stride) }),
     ...(may.padding && form.padding !== "do_not_pad" && { padding: form.padding }),
     ...(may.truncation && form.truncation !== "longest_first" && { truncation: form.truncation }),
-    ...(form.add_special_tokens !== null && { add_special_tokens: form.add_special_tokens }),
+    ...(may.truncateOne && { pair_column: form.pair_column.trim() }),
+    ...(may.specials &&
+      form.add_special_tokens !== null && { add_special_tokens: form.add_special_tokens }),
     ...maskSetting(form),
     ...(begin !== null && { begin_sequence_token: begin }),
     ...(may.separator && separator !== "auto" && { sequence_separator_token: separator }),
     ...(may.drop_tail && form.drop_tail && { drop_tail: true }),
     ...(form.shuffle_seed.trim() !== "" && { shuffle_seed: Number(form.shuffle_seed) }),
     ...(form.text_column.trim() !== "" && { text_column: form.text_column.trim() }),
+    ...(form.chat_template.trim() !== "" && { chat_template: form.chat_template }),
+    ...(form.cleaning !== "off" && { cleaning: form.cleaning }),
     ...(Number(form.min_chars) > 0 && { min_chars: Number(form.min_chars) }),
     ...(form.skip_invalid && { skip_invalid: true }),
+    ...(splits.length > 0 && { splits }),
   };
 }
 

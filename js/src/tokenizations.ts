@@ -14,6 +14,13 @@ const PADDINGS = {
   longest: "padded to the longest",
 } as const;
 
+const TRUNCATIONS = {
+  longest_first: null,
+  only_first: "first text cut",
+  only_second: "second text cut",
+  do_not_truncate: "not truncated",
+} as const;
+
 /** "packed 512", "per sample 128 • stride 16": everything that was not left as it is by default. */
 export function describeSettings(settings: TokenizationSettingsOutput): string {
   return partsOf(settings).join(" • ");
@@ -38,7 +45,10 @@ function partsOf(settings: TokenizationSettingsOutput): string[] {
     `${mode === "packed" ? "packed" : "per sample"} ${formatCount(max_length)}`,
     stride > 0 && `stride ${formatCount(stride)}`,
     PADDINGS[padding],
-    settings.truncation === "do_not_truncate" && "not truncated",
+    TRUNCATIONS[settings.truncation],
+    settings.pair_column !== null && `pairs with ${settings.pair_column}`,
+    settings.chat_template !== null && "own chat template",
+    settings.cleaning === "safe" && "cleaned",
     add_special_tokens !== null && (add_special_tokens ? "special tokens" : "no special tokens"),
     begin_sequence_token !== null && `begins with ${begin_sequence_token}`,
     settings.drop_tail && "tail dropped",
