@@ -7,13 +7,25 @@ import { DatasetCard } from "./DatasetCard";
 import { DatasetDetail } from "./DatasetDetail";
 import { DeleteDialog } from "./DeleteDialog";
 import { DownloadForm } from "./DownloadForm";
-import { formatBytes } from "./format";
+import { formatBytes, plural } from "./format";
 import { ImportForm } from "./ImportForm";
+import { ListControls } from "./ListControls";
+import { Pagination } from "./Pagination";
 import type { JobSnapshot, StorageReport } from "./protocol.gen";
 import type { Send } from "./requests";
 import { type ToastMessage, Toasts } from "./toasts";
-import { classes } from "./ui";
+import { classes, ErrorBox } from "./ui";
+import {
+  LIST_PAGE_SIZE,
+  type DatasetList as Listed,
+  type ListFilters,
+  NO_LIST_FILTERS,
+  useDatasetList,
+} from "./useDatasetList";
 import { useSelected } from "./useSelected";
+
+/** Of fewer, all are seen at a glance. */
+const CONTROLS_FROM = 6;
 
 export interface DatasetsPanelProps {
   state: Snapshot;
@@ -31,7 +43,9 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
   const { state, openId, onOpen, send, toasts, onDismissToast, fillsPage } = props;
   const [deleteId, setDeleteId] = useState<string | null>(null);
   const opened = useSelected({ id: openId, state, send, onGone: () => onOpen(null) });
-  const doomed = state.datasets.find(({ id }) => id === deleteId);
+  const [filters, setFilters] = useState(NO_LIST_FILTERS);
+  const list = useDatasetList({ state, filters, send });
+  const doomed = [...list.datasets, ...state.datasets].find(({ id }) => id === deleteId);
   const messages = <Toasts toasts={toasts} onDismiss={onDismissToast} />;
   const onDelete = (dataset_id: string) => send("delete_dataset", { dataset_id });
   return (
@@ -44,7 +58,15 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
         <Header readOnly={state.read_only} storage={state.storage} />
         {!state.connected && <ConnectionLost />}
         {!state.read_only && <FormSection send={send} disabled={!state.connected} />}
-        <DatasetList state={state} send={send} onOpen={onOpen} onDelete={setDeleteId} />
+        <DatasetList
+          state={state}
+          list={list}
+          filters={filters}
+          onFilter={setFilters}
+          send={send}
+          onOpen={onOpen}
+          onDelete={setDeleteId}
+        />
       </div>
       {opened && (
         <DatasetDetail
@@ -94,10 +116,17 @@ function Header({ readOnly, storage }: { readOnly: boolean; storage: StorageRepo
       <p data-part="panel.subtitle" className="text-slate-400">
         Manage training datasets from HuggingFace or local sources
       </p>
+      {storage && (
+        <p data-part="panel.storage" className="mt-1 text-xs text-slate-500">
+          {formatBytes(storage.used_bytes)} in {plural(storage.num_datasets, "dataset")} •{" "}
+          {formatBytes(storage.free_bytes)} of {formatBytes(storage.total_bytes)} free
+        </p>
+      )}
       {storage?.is_low && (
         <p role="alert" data-part="panel.disk" className="mt-2 text-sm text-yellow-400">
           The disk is nearly full: {formatBytes(storage.free_bytes)} of{" "}
-          {formatBytes(storage.total_bytes)} are free.
+          {formatBytes(storage.total_bytes)} are free, and {formatBytes(storage.reserve_bytes)} of
+          them are kept free.
         </p>
       )}
     </div>
@@ -144,24 +173,41 @@ function FormSection({ send, disabled }: { send: Send; disabled: boolean }) {
 
 interface DatasetListProps {
   state: Snapshot;
+  list: Listed;
+  filters: ListFilters;
+  onFilter: (filters: ListFilters) => void;
   send: Send;
   onOpen: (dataset_id: string) => void;
   onDelete: (dataset_id: string) => void;
 }
 
-function DatasetList({ state, send, onOpen, onDelete }: DatasetListProps) {
-  const { datasets, jobs, total, read_only, connected } = state;
+function DatasetList(props: DatasetListProps) {
+  const { state, list, filters, onFilter, send, onOpen, onDelete } = props;
+  const { jobs, read_only, connected } = state;
+  const { datasets, total, failed, isAsking } = list;
   const jobOf = useMemo(() => jobsByDataset(jobs), [jobs]);
   const onPause = useCallback((job_id: string) => send("pause", { job_id }), [send]);
   const onCancel = useCallback((job_id: string) => send("cancel", { job_id }), [send]);
   const onRetry = useCallback((dataset_id: string) => send("retry", { dataset_id }), [send]);
-  if (datasets.length === 0) return <Empty />;
+  if (state.total === 0) return <Empty />;
   return (
     <section>
-      <h2 data-part="list.title" className="mb-4 text-lg font-semibold text-slate-100">
-        Your Datasets ({total})
-      </h2>
-      <div data-part="list.grid" className="grid grid-cols-1 gap-4 @[768px]:grid-cols-2">
+      <div className="flex flex-wrap items-start justify-between gap-x-4">
+        <h2 data-part="list.title" className="mb-4 text-lg font-semibold text-slate-100">
+          Your Datasets ({state.total})
+        </h2>
+        {state.total >= CONTROLS_FROM && <ListControls filters={filters} onChange={onFilter} />}
+      </div>
+      {failed && <ErrorBox className="mb-4" {...failed} />}
+      {datasets.length === 0 && !isAsking && <NoneMatches />}
+      <div
+        data-part="list.grid"
+        aria-busy={isAsking}
+        className={classes(
+          "grid grid-cols-1 gap-4 @[768px]:grid-cols-2",
+          isAsking && "opacity-50 transition-opacity",
+        )}
+      >
         {datasets.map((dataset) => (
           <DatasetCard
             key={dataset.id}
@@ -177,12 +223,27 @@ function DatasetList({ state, send, onOpen, onDelete }: DatasetListProps) {
           />
         ))}
       </div>
-      {total > datasets.length && (
-        <p data-part="list.more" className="mt-4 text-sm text-slate-400">
-          The first {datasets.length} are shown.
-        </p>
+      {(total > LIST_PAGE_SIZE || filters.offset > 0) && (
+        <div data-part="list.pages" className="mt-4">
+          <Pagination
+            offset={list.offset}
+            limit={LIST_PAGE_SIZE}
+            count={datasets.length}
+            total={total}
+            disabled={!connected}
+            onOffset={(offset) => onFilter({ ...filters, offset })}
+          />
+        </div>
       )}
     </section>
+  );
+}
+
+function NoneMatches() {
+  return (
+    <p role="status" data-part="list.nomatch" className="py-12 text-center text-slate-400">
+      No dataset matches
+    </p>
   );
 }
 

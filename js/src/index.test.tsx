@@ -123,10 +123,70 @@ describe("the panel", () => {
     expect(panel.getAllByRole("heading", { level: 3 })).toHaveLength(2);
   });
 
-  it("says when there are more than it shows", () => {
-    const { panel } = show({ ...goldenState(), total: 51 });
+  it("asks for further pages where there are more than it publishes", async () => {
+    const { model, panel } = show({ ...goldenState(), total: 51 });
     expect(panel.getByRole("heading", { name: "Your Datasets (51)" })).toBeTruthy();
-    expect(panel.getByText("The first 2 are shown.")).toBeTruthy();
+    await userEvent.click(panel.getByRole("button", { name: "Next" }));
+    await act(() => vi.advanceTimersByTimeAsync(400));
+    const request = model.requests("list_datasets")[0];
+    expect(request).toMatchObject({ limit: 50, offset: 50 });
+    const items = [aCard({ id: "ds_last", name: "The last one" })];
+    const result = { items, total: 51, limit: 50, offset: 50 };
+    await act(async () => {
+      model.reply({ request_id: request?.request_id, ok: true, result });
+    });
+    expect(panel.getByText("The last one")).toBeTruthy();
+    expect(panel.getByText("Showing 51-51 of 51")).toBeTruthy();
+    await userEvent.click(panel.getByRole("button", { name: "Delete dataset" }));
+    expect(panel.getByRole("alertdialog").textContent).toContain("The last one");
+    await userEvent.click(panel.getByRole("button", { name: /Keep|Cancel/ }));
+    await userEvent.click(panel.getByRole("button", { name: "Previous" }));
+    expect(panel.getAllByRole("heading", { level: 3 })).toHaveLength(2);
+  });
+
+  it("searches and filters the list, shows progress there too, and asks again for what is new", async () => {
+    const { model, panel } = show({ ...goldenState(), total: 9 });
+    const search = panel.getByLabelText("Search datasets by name, repository or description");
+    await userEvent.type(search, " tiny");
+    await userEvent.selectOptions(panel.getByLabelText("Filter by status"), "ready");
+    await act(() => vi.advanceTimersByTimeAsync(400));
+    const requests = () => model.requests("list_datasets");
+    expect(requests()).toHaveLength(1);
+    expect(requests()[0]).toMatchObject({ search: "tiny", status: "ready", offset: 0 });
+    const answer = async (items: unknown[]) => {
+      const result = { items, total: items.length, limit: 50, offset: 0 };
+      await act(async () => {
+        model.reply({ request_id: requests().at(-1)?.request_id, ok: true, result });
+      });
+    };
+    const [first] = goldenState().datasets;
+    await answer([{ ...first, name: "An older name" }]);
+    expect(panel.queryByText("An older name")).toBeNull();
+    expect(panel.getAllByRole("heading", { level: 3 })).toHaveLength(1);
+    const [job] = goldenState().jobs;
+    act(() => model.publish({ jobs: [{ ...job, progress: 46 }] as never }));
+    await act(() => vi.advanceTimersByTimeAsync(400));
+    expect(requests()).toHaveLength(1);
+    act(() => model.publish({ total: 10 }));
+    await act(() => vi.advanceTimersByTimeAsync(400));
+    expect(requests()).toHaveLength(2);
+    await answer([]);
+    expect(panel.getByText("No dataset matches")).toBeTruthy();
+    fireEvent.change(search, { target: { value: "" } });
+    fireEvent.change(panel.getByLabelText("Filter by status"), { target: { value: "" } });
+    expect(panel.getAllByRole("heading", { level: 3 })).toHaveLength(2);
+  });
+
+  it("says why the list cannot be searched", async () => {
+    const { model, panel } = show({ ...goldenState(), total: 9 });
+    await userEvent.selectOptions(panel.getByLabelText("Filter by status"), "error");
+    await act(() => vi.advanceTimersByTimeAsync(400));
+    const request_id = model.requests("list_datasets")[0]?.request_id;
+    const error = { code: "x", message: "The catalog is busy.", hint: "Wait.", field: null };
+    await act(async () => {
+      model.reply({ request_id, ok: false, error });
+    });
+    expect(panel.getByText("The catalog is busy.")).toBeTruthy();
   });
 
   it("shows the job that runs before one that waits", () => {
