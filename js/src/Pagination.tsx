@@ -52,9 +52,9 @@ export function Pagination(props: PaginationProps) {
 }
 
 function describeRange({ offset, count, total }: PaginationProps): string {
-  const all = total === null ? "…still counting" : formatCount(total);
-  if (count === 0) return `Showing 0 of ${all}`;
-  return `Showing ${formatCount(offset + 1)}-${formatCount(offset + count)} of ${all}`;
+  const all = total === null ? ", still counting…" : ` of ${formatCount(total)}`;
+  if (count === 0) return `Showing 0${all}`;
+  return `Showing ${formatCount(offset + 1)}-${formatCount(offset + count)}${all}`;
 }
 
 interface PageFieldProps {

@@ -172,7 +172,7 @@ describe("SamplesTab", () => {
     let total: number | null = null;
     const { asked } = show({ samples: () => page({ total }) });
     await act(() => vi.advanceTimersByTimeAsync(0));
-    expect(shownRange()).toBe("Showing 1-1 of …still counting");
+    expect(shownRange()).toBe("Showing 1-1, still counting…");
     await act(() => vi.advanceTimersByTimeAsync(600));
     expect(asked("samples")).toHaveLength(2);
     total = 7;

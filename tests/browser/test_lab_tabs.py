@@ -250,3 +250,33 @@ def test_the_tabs_look_as_the_mock_does(dialog: Locator, tab: str) -> None:
         element = dialog.get_by_role("tabpanel").locator(f'[data-part~="{name}"]').first
         element.wait_for()
         assert style(element, *facts) == facts, name
+
+
+def test_a_dataset_is_found_among_many(
+    dialog: Locator, outside: DatasetManager, tmp_path: Path
+) -> None:
+    page = dialog.page
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    records = []
+    for number in range(6):
+        path = tmp_path / f"{number}.txt"
+        path.write_text("text\n")
+        records.append(outside.import_files(path, name=f"One of many {number}").wait(60))
+    expect(part(page, "list.title")).to_have_text(
+        f"Your Datasets ({outside.list_datasets().total})"
+    )
+    part(page, "list.search").fill("of MANY 4")
+    expect(part(page, "card.title")).to_have_text(["One of many 4"])
+    part(page, "list.status").select_option("error")
+    expect(part(page, "list.nomatch")).to_be_visible()
+    part(page, "list.status").select_option("")
+    expect(part(page, "card")).to_have_count(1)
+    # it goes also while the list is filtered
+    outside.delete_dataset(records[4].id)
+    expect(part(page, "list.nomatch")).to_be_visible()
+    part(page, "list.search").fill("")
+    expect(part(page, "card")).to_have_count(outside.list_datasets().total)
+    expect(part(page, "panel.storage")).to_contain_text("free")
+    for record in records[:4] + records[5:]:
+        outside.delete_dataset(record.id)
