@@ -1,13 +1,15 @@
 /** What tokenizations made of a dataset, in figures. */
 
 import { ChartNoAxesColumnIncreasing } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { useState } from "react";
 import { CharactersSection } from "./CharactersSection";
 import { DetailSelect } from "./fields";
 import { capitalize, formatCount, formatDecimal } from "./format";
 import { Histogram } from "./Histogram";
-import type { Accounting, DatasetCard as Card, TokenizationRecord } from "./protocol.gen";
+import type { DatasetCard as Card, TokenizationRecord } from "./protocol.gen";
 import type { Send } from "./requests";
+import { StatisticsBox } from "./StatisticsBox";
+import { TokenAccounting } from "./TokenAccounting";
 import { nameTokenization } from "./tokenizations";
 import { classes, EmptyState, ErrorBox, Loading } from "./ui";
 import type { Failed } from "./useRequest";
@@ -123,27 +125,6 @@ function Metric({ label, tone, value }: MetricProps) {
   );
 }
 
-interface BoxProps {
-  part: string;
-  title: string;
-  titlePart?: string;
-  children: ReactNode;
-}
-
-function Box({ part, title, titlePart, children }: BoxProps) {
-  return (
-    <section
-      data-part={part}
-      className="min-w-0 rounded-lg border border-slate-800 bg-slate-900/50 p-6"
-    >
-      <h4 data-part={titlePart} className="mb-4 font-semibold">
-        {title}
-      </h4>
-      {children}
-    </section>
-  );
-}
-
 const SPLITS: Readonly<Record<string, { name: string; tone: keyof typeof TONES }>> = {
   train: { name: "train", tone: "emerald" },
   validation: { name: "validation", tone: "blue" },
@@ -153,7 +134,7 @@ const SPLITS: Readonly<Record<string, { name: string; tone: keyof typeof TONES }
 
 function SplitDistribution({ record }: { record: TokenizationRecord }) {
   return (
-    <Box part="split.card" title="Split Distribution" titlePart="split.title">
+    <StatisticsBox part="split.card" title="Split Distribution" titlePart="split.title">
       <div data-part="split.grid" className="grid grid-cols-1 gap-4 @[480px]:grid-cols-3">
         {Object.entries(record.splits).map(([split, { samples, tokens, percentage }]) => {
           const look = SPLITS[split] ?? { name: "other", tone: "emerald" };
@@ -179,14 +160,14 @@ function SplitDistribution({ record }: { record: TokenizationRecord }) {
           );
         })}
       </div>
-    </Box>
+    </StatisticsBox>
   );
 }
 
 function SpecialTokens({ record }: { record: TokenizationRecord }) {
   const tokens = Object.entries(record.special_tokens);
   return (
-    <Box part="stats.special" title="Special Tokens">
+    <StatisticsBox part="stats.special" title="Special Tokens">
       {tokens.length === 0 && (
         <p className="text-sm text-slate-400">No special token occurs in it</p>
       )}
@@ -200,70 +181,6 @@ function SpecialTokens({ record }: { record: TokenizationRecord }) {
           </li>
         ))}
       </ul>
-    </Box>
-  );
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  too_short: "too short",
-  null: "no text",
-  not_text: "not text",
-  not_rendered: "refused by the chat template",
-  too_long: "too long to fit",
-};
-
-type Row = [label: string, count: number];
-
-/** Where every token went: the two sums are equal. */
-function TokenAccounting({ accounting }: { accounting: Accounting }) {
-  const came: Row[] = [
-    ["From the texts", accounting.tokens_in],
-    ["Inserted (begin, separator, template)", accounting.tokens_inserted],
-    ["Repeated by the stride", accounting.tokens_repeated],
-  ];
-  const went: Row[] = [
-    ["Kept", accounting.tokens_kept],
-    ["Truncated", accounting.tokens_truncated],
-    ["Dropped with the tail", accounting.tokens_tail],
-  ];
-  const beside: Row[] = [["Padding", accounting.tokens_padding]];
-  for (const [reason, count] of Object.entries(accounting.samples_dropped)) {
-    beside.push([`Samples dropped: ${REASONS[reason] ?? reason}`, count]);
-  }
-  if (accounting.samples_cleaned > 0) {
-    beside.push(["Samples cleaned", accounting.samples_cleaned]);
-    beside.push(["Characters cleaned", accounting.chars_cleaned]);
-  }
-  return (
-    <Box part="stats.accounting" title="Where Every Token Went">
-      <Sum rows={came} label="Came" />
-      <Sum rows={went} label="Went" />
-      <dl className="mt-3 space-y-1 border-t border-slate-700 pt-3 text-sm">
-        {beside.map((row) => (
-          <Line key={row[0]} row={row} />
-        ))}
-      </dl>
-    </Box>
-  );
-}
-
-function Sum({ rows, label }: { rows: readonly Row[]; label: string }) {
-  const total = rows.reduce((sum, [, count]) => sum + count, 0);
-  return (
-    <dl className="mb-3 space-y-1 text-sm">
-      {rows.map((row) => (
-        <Line key={row[0]} row={row} />
-      ))}
-      <Line row={[label, total]} isSum />
-    </dl>
-  );
-}
-
-function Line({ row: [label, count], isSum }: { row: Row; isSum?: boolean }) {
-  return (
-    <div className={classes("flex justify-between gap-4", isSum && "font-semibold")}>
-      <dt className={isSum ? "text-slate-200" : "text-slate-400"}>{label}</dt>
-      <dd className="font-mono text-slate-200">{formatCount(count)}</dd>
-    </div>
+    </StatisticsBox>
   );
 }

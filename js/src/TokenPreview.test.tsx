@@ -112,7 +112,7 @@ describe("TokenPreview", () => {
       text === "a" ? dropped : aPreview({ is_cut: true, num_beyond: 3, chars_cleaned: 2 }),
     );
     await userEvent.type(field(), "a");
-    expect(await screen.findByText(/would be dropped: it is shorter/)).toBeTruthy();
+    expect(await screen.findByText(/would be dropped: too short/)).toBeTruthy();
     await userEvent.type(field(), "b");
     expect(await screen.findByText(/3 more do not fit.+2 cleaned/)).toBeTruthy();
     expect(screen.getByText(/Only the beginning of this sample/)).toBeTruthy();

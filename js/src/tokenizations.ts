@@ -67,3 +67,16 @@ export function nameTokenization({ tokenizer_name, settings }: TokenizationRecor
 export function readyChips({ tokenizations }: DatasetCard): TokenizationChip[] {
   return tokenizations.filter(({ status }) => status === "ready");
 }
+
+const DROPS: Readonly<Record<string, string>> = {
+  too_short: "too short",
+  null: "no text",
+  not_text: "not text",
+  not_rendered: "refused by the chat template",
+  too_long: "too long to fit",
+};
+
+/** Why a sample is not in a tokenization, in words. */
+export function describeDrop(reason: string): string {
+  return DROPS[reason] ?? reason;
+}

@@ -17,7 +17,7 @@ export interface ListFilters {
 
 export const NO_LIST_FILTERS: ListFilters = { search: "", status: "", offset: 0 };
 
-export interface DatasetList {
+export interface ListedDatasets {
   datasets: readonly DatasetCard[];
   total: number;
   offset: number;
@@ -38,7 +38,7 @@ interface Answer {
   failed: Failed | null;
 }
 
-export function useDatasetList({ state, filters, send }: DatasetListOptions): DatasetList {
+export function useDatasetList({ state, filters, send }: DatasetListOptions): ListedDatasets {
   const asked = paramsOf(filters);
   const [answer, setAnswer] = useState<Answer | null>(null);
   // not their progress, which changes many times a second
