@@ -8,7 +8,12 @@ import { Pagination } from "./Pagination";
 import type { JobSnapshot } from "./protocol.gen";
 import type { Send } from "./requests";
 import { classes, ErrorBox } from "./ui";
-import { LIST_PAGE_SIZE, type ListedDatasets, type ListFilters } from "./useDatasetList";
+import {
+  isFiltered,
+  LIST_PAGE_SIZE,
+  type ListedDatasets,
+  type ListFilters,
+} from "./useDatasetList";
 
 /** Of fewer, all are seen at a glance. */
 const CONTROLS_FROM = 6;
@@ -38,7 +43,9 @@ export function DatasetList(props: DatasetListProps) {
         <h2 data-part="list.title" className="mb-4 text-lg font-semibold text-slate-100">
           Your Datasets ({state.total})
         </h2>
-        {state.total >= CONTROLS_FROM && <ListControls filters={filters} onChange={onFilter} />}
+        {(state.total >= CONTROLS_FROM || isFiltered(filters)) && (
+          <ListControls filters={filters} onChange={onFilter} />
+        )}
       </div>
       {failed && <ErrorBox className="mb-4" {...failed} />}
       {datasets.length === 0 && !isAsking && <NoneMatches />}

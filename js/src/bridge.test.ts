@@ -165,6 +165,13 @@ describe("requests", () => {
     await rejected;
   });
 
+  it("wait as long as it takes when they are patient", async () => {
+    const request = bridge.request("storage", {}, { isPatient: true });
+    await vi.advanceTimersByTimeAsync(600_000);
+    answer("storage");
+    expect(await request).toMatchObject({ num_datasets: 2 });
+  });
+
   it("can be aborted, before and after they were sent", async () => {
     const abort = new AbortController();
     const request = bridge.request("storage", {}, { signal: abort.signal });

@@ -172,6 +172,9 @@ describe("the panel", () => {
     expect(requests()).toHaveLength(2);
     await answer([]);
     expect(panel.getByText("No dataset matches")).toBeTruthy();
+    // what filters must not go while it does
+    act(() => model.publish({ total: 3 }));
+    expect(panel.getByLabelText("Filter by status")).toBeTruthy();
     fireEvent.change(search, { target: { value: "" } });
     fireEvent.change(panel.getByLabelText("Filter by status"), { target: { value: "" } });
     expect(panel.getAllByRole("heading", { level: 3 })).toHaveLength(2);

@@ -88,7 +88,7 @@ export function useDatasetList({ state, filters, send }: DatasetListOptions): Li
 
 /** null: what the kernel publishes anyway. */
 function paramsOf({ search, status, offset }: ListFilters): string | null {
-  if (search.trim() === "" && status === "" && offset === 0) return null;
+  if (!isFiltered({ search, status, offset })) return null;
   const params: Params<"list_datasets"> = {
     ...(search.trim() !== "" && { search: search.trim() }),
     ...(status !== "" && { status }),
@@ -96,4 +96,9 @@ function paramsOf({ search, status, offset }: ListFilters): string | null {
     offset,
   };
   return JSON.stringify(params);
+}
+
+/** Whether anything else than the beginning of the whole list is asked for. */
+export function isFiltered({ search, status, offset }: ListFilters): boolean {
+  return search.trim() !== "" || status !== "" || offset > 0;
 }
