@@ -429,7 +429,7 @@ def test_same_bytes_whoever_makes_the_shards_in_whatever_order(
     }
     small = plan_shards(splits, "text", shard_bytes=50_000)
     assert len(small) > 8
-    monkeypatch.setattr("mistudio_widgets.tokenization.run.plan_shards", lambda *_: small)
+    monkeypatch.setattr("mistudio_widgets.tokenization.run.plan_shards", lambda *_, check: small)
     pools = {
         "one": ThreadPoolExecutor(1),
         "two": ThreadPoolExecutor(2),
@@ -455,7 +455,7 @@ def test_packing_follows_the_shards(tmp_path, trained, monkeypatch):
         tmp_path / "a.parquet", [f"text {n} " * 200 for n in range(12)], row_group_size=4
     )
     small = plan_shards({"train": [path]}, "text", shard_bytes=100)
-    monkeypatch.setattr("mistudio_widgets.tokenization.run.plan_shards", lambda *_: small)
+    monkeypatch.setattr("mistudio_widgets.tokenization.run.plan_shards", lambda *_, check: small)
     packed = threading.Event()
     count = packing.count_tokens
 
@@ -607,7 +607,7 @@ def test_cancelled_midway_leaves_whole_shards_that_are_reused(
     splits = {"train": [path]}
     small = plan_shards(splits, "text", shard_bytes=100)
     assert len(small) == 10
-    monkeypatch.setattr("mistudio_widgets.tokenization.run.plan_shards", lambda *_: small)
+    monkeypatch.setattr("mistudio_widgets.tokenization.run.plan_shards", lambda *_, check: small)
     before = threading.active_count()
     with pytest.raises(JobCancelled):
         tokenize(tmp_path, trained["byte"], splits, progress=_Stopper(phase, after))

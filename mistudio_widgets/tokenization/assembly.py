@@ -103,12 +103,12 @@ class _Output:
     """The raw files of one split, and what is counted while they are written."""
 
     def __init__(
-        self, place: Place, likely: Callable[[], _Shapes], check_space: Callable[[int], None]
+        self, place: Place, likely: Callable[[], _Shapes], claim: Callable[[int], None]
     ) -> None:
         self.device = place.device
         self._place = place
         self._likely = likely
-        self._check_space = check_space
+        self._claim = claim
         self._stack = contextlib.ExitStack()
         self._files: dict[str, RawFile] = {}
         self.token_counts = torch.zeros(place.num_ids, dtype=torch.int64)
@@ -124,7 +124,7 @@ class _Output:
         """Write more of one array."""
         if kind not in self._files:
             self._files[kind] = self._stack.enter_context(self._open(kind))
-        self._check_space(values.nbytes)
+        self._claim(values.nbytes)
         self._files[kind].append(values.cpu().numpy())
 
     def _open(self, kind: str) -> RawFile:
@@ -163,15 +163,15 @@ def assemble_split(
     place: Place,
     *,
     advance: Callable[[int], None],
-    check_space: Callable[[int], None],
+    claim: Callable[[int], None],
 ) -> SplitResult:
     """Turn the documents of one split into raw files of sequences, as they come.
 
-    *Cancellation:* ``advance`` is called with the number of documents of every chunk, and may
-    raise.
+    *Cancellation:* ``advance`` is called with the number of documents of every chunk, ``claim``
+    with a number of bytes before they are written; both may raise.
     """
     likely = partial(_likely_shapes, documents, settings, place.num_rows)
-    with _Output(place, likely, check_space) as output:
+    with _Output(place, likely, claim) as output:
         assemble = _pack if settings.mode == "packed" else _separate
         num_sequences, accounting, shapes = assemble(
             _chunks(documents, place.device, advance),

@@ -29,6 +29,9 @@ SHARD_BYTES: Final = 24 * 2**20
 BATCH_BYTES: Final = 2 * 2**20
 """Text that one worker holds at once, documents above this size excepted."""
 
+# the reference takes a second for what the other engine encodes in 50 ms; a cancel waits for it
+_REFERENCE_BATCH_BYTES: Final = 2**18
+
 _BATCH_ROWS: Final = 65_536
 
 
@@ -102,8 +105,11 @@ def plan_shards(
     pair_column: str | None = None,
     *,
     shard_bytes: int = SHARD_BYTES,
+    check: Callable[[], None] | None = None,
 ) -> list[Shard]:
     """Divide files into shards, from their footers alone.
+
+    ``check`` is called before each file; what it raises ends the work.
 
     Raises
     ------
@@ -116,6 +122,8 @@ def plan_shards(
     for split, paths in splits.items():
         first_row = 0
         for path in paths:
+            if check is not None:
+                check()
             for start, stop, num_rows, num_bytes in _row_group_ranges(
                 path, column, pair_column, shard_bytes
             ):
@@ -235,7 +243,8 @@ def tokenize_shard(
     Parameters
     ----------
     on_batch : callable or None
-        Called with the number of rows after each batch; what it raises ends the work.
+        Called with the number of rows after each batch, and with 0 within; what it raises ends
+        the work.
 
     Raises
     ------
@@ -288,13 +297,18 @@ def _write_run(
     tally = Tally()
     stages = Stages()
     longest = 0
+    is_reference = spec.engine == "tokenizers"
+    batch_bytes = min(BATCH_BYTES, _REFERENCE_BATCH_BYTES) if is_reference else BATCH_BYTES
     with (
         RawFile(folder / f"{shard.name}.ids", np.int32) as ids_file,
         RawFile(folder / f"{shard.name}.index", np.int64) as index_file,
     ):
-        for first_row, batch in stages.each("read", _read_batches(shard, rules)):
+        for first_row, batch in stages.each("read", _read_batches(shard, rules, batch_bytes)):
             with stages.time("read"):
                 texts, rows = _texts(batch, shard, first_row, rules, tally)
+            if on_batch is not None:
+                # conversations take their time to be rendered
+                on_batch(0)
             with stages.time("load"):
                 encoder = open_encoder(spec)
             with stages.time("encode"):
@@ -349,18 +363,20 @@ def _fitting(  # noqa: PLR0917 -- six things, each of its own type
     return ids[np.repeat(fits, lengths.sum(axis=1))], lengths[fits], rows[fits]
 
 
-def _read_batches(shard: Shard, rules: TextRules) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _read_batches(
+    shard: Shard, rules: TextRules, batch_bytes: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Yield the text columns in pieces of bounded bytes, each with its first row."""
     columns = [shard.column] if rules.pair is None else [shard.column, rules.pair.column]
     average = max(shard.num_bytes // max(shard.num_rows, 1), 1)
-    batch_rows = max(1, min(_BATCH_ROWS, BATCH_BYTES // average))
+    batch_rows = max(1, min(_BATCH_ROWS, batch_bytes // average))
     row = shard.first_row
     with open_parquet(Path(shard.path)) as file:
         batches = file.iter_batches(
             batch_size=batch_rows, row_groups=list(range(*shard.row_groups)), columns=columns
         )
         for batch in _reading(batches, shard):
-            for piece in _pieces(as_strings(batch.select(columns))):
+            for piece in _pieces(as_strings(batch.select(columns)), batch_bytes):
                 yield row, piece
                 row += len(piece)
 
@@ -390,31 +406,31 @@ def _decoded(column: pa.Array) -> pa.Array:
     return column
 
 
-def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def _pieces(batch: pa.RecordBatch, batch_bytes: int) -> Iterator[pa.RecordBatch]:
     """Cut a batch whose rows turned out longer than the average."""
-    if batch.nbytes <= 2 * BATCH_BYTES:
+    if batch.nbytes <= 2 * batch_bytes:
         yield batch
         return
     column = batch.column(0)
     if batch.num_columns > 1 or pa.types.is_nested(column.type):
-        yield from _halves(batch)
+        yield from _halves(batch, batch_bytes)
         return
     sizes = pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
     # a piece ends where its sum of bytes passes a multiple of the bound
-    numbers = (np.cumsum(sizes, dtype=np.int64) - 1) // BATCH_BYTES
+    numbers = (np.cumsum(sizes, dtype=np.int64) - 1) // batch_bytes
     bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(batch)]
     for start, stop in pairwise(bounds):
         if stop > start:
             yield batch.slice(start, stop - start)
 
 
-def _halves(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    if len(batch) <= 1 or batch.nbytes <= 2 * BATCH_BYTES:
+def _halves(batch: pa.RecordBatch, batch_bytes: int) -> Iterator[pa.RecordBatch]:
+    if len(batch) <= 1 or batch.nbytes <= 2 * batch_bytes:
         yield batch
         return
     middle = len(batch) // 2
-    yield from _halves(batch.slice(0, middle))
-    yield from _halves(batch.slice(middle))
+    yield from _halves(batch.slice(0, middle), batch_bytes)
+    yield from _halves(batch.slice(middle), batch_bytes)
 
 
 def _texts(
