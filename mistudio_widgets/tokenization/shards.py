@@ -243,8 +243,8 @@ def tokenize_shard(
     Parameters
     ----------
     on_batch : callable or None
-        Called with the number of rows after each batch, and with 0 within; what it raises ends
-        the work.
+        Called with the number of rows after each batch, and with 0 in between; what it raises
+        ends the work.
 
     Raises
     ------
@@ -253,6 +253,8 @@ def tokenize_shard(
 
     *Cancellation:* between batches, through ``on_batch``; an unfinished shard leaves nothing.
     """
+    if on_batch is not None:
+        on_batch(0)
     folder = Path(work_dir)
     finished = find_run(shard, spec, rules, folder)
     if finished is not None:
