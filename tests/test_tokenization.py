@@ -36,11 +36,11 @@ from mistudio_widgets.records import TokenizationSettings
 from mistudio_widgets.tokenization import (
     TextRules,
     TokenizationResult,
-    assembly,
+    batches,
     content_sha256,
     documents,
+    output,
     plan_shards,
-    shards,
     tokenization_id,
     tokenize_shard,
     tokenize_splits,
@@ -161,8 +161,8 @@ def small_chunks(monkeypatch):
     """Make chunk, block and shard borders fall everywhere."""
     monkeypatch.setattr(documents, "CHUNK_TOKENS", 7)
     monkeypatch.setattr(documents, "CHUNK_DOCUMENTS", 3)
-    monkeypatch.setattr(assembly, "BLOCK_TOKENS", 11)
-    monkeypatch.setattr(shards, "BATCH_BYTES", 16)
+    monkeypatch.setattr(output, "BLOCK_TOKENS", 11)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 16)
 
 
 @pytest.fixture(scope="module")
@@ -602,7 +602,6 @@ class _Stopper(Progress):
 def test_cancelled_midway_leaves_whole_shards_that_are_reused(
     tmp_path, trained, monkeypatch, phase, after
 ):
-    monkeypatch.setattr(shards, "SHARD_BYTES", 100)
     path = write_parquet(
         tmp_path / "a.parquet", [f"text {n} " * 20 for n in range(40)], row_group_size=4
     )

@@ -29,10 +29,12 @@ from mistudio_widgets.jobs import Job
 from mistudio_widgets.progress import Progress
 from mistudio_widgets.records import DatasetRecord
 from mistudio_widgets.tokenization import (
-    assembly,
+    batches,
     documents,
     files,
+    output,
     plan_shards,
+    planning,
     run,
     saving,
     shards,
@@ -49,8 +51,8 @@ STEPS: dict[str, tuple[Any, str]] = {
     "load": (loading, "open_backend"),
     "open": (engines.FastokensEncoder, "__init__"),
     "probe": (probes, "is_equal_on_probes"),
-    "plan": (shards, "check_columns"),
-    "read": (shards, "as_strings"),
+    "plan": (planning, "check_columns"),
+    "read": (batches, "as_strings"),
     "encode": (engines.FastokensEncoder, "encode"),
     "reference": (engines.ReferenceEncoder, "encode"),
     "write": (files.RawFile, "append"),
@@ -108,8 +110,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
         monkeypatch.setattr(module, "PIECE_BYTES", 512)
     for name, value in (("CHUNK_TOKENS", 300), ("CHUNK_DOCUMENTS", 20)):
         monkeypatch.setattr(documents, name, value)
-    monkeypatch.setattr(assembly, "BLOCK_TOKENS", 300)
-    monkeypatch.setattr(shards, "BATCH_BYTES", 500)
+    monkeypatch.setattr(output, "BLOCK_TOKENS", 300)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 500)
     # what was proven or opened before would not be again
     monkeypatch.setattr(proofs, "_known", {})
     monkeypatch.setattr(engines, "_opened", {})

@@ -16,8 +16,9 @@ from ..errors import InvalidRequestError, TokenizationError
 from ..progress import Progress
 from ..records import TokenFile, TokenizationSettings
 from .files import TEMPORARY_SUFFIX, disk_full_is_clear, sync_folder
+from .planning import Shard, plan_shards
 from .rendering import choose_rendering
-from .shards import Shard, ShardRun, plan_shards
+from .shards import ShardRun
 from .specials import find_frame
 from .stages import Stages
 from .summary import TokenizationResult, summarize
@@ -258,8 +259,9 @@ class _Run:
         num_rows: int,
         check_space: Callable[[int], None],
     ) -> SplitResult:
-        from .assembly import Place, assemble_split
+        from .assembly import assemble_split
         from .documents import Documents
+        from .output import Place
 
         name = f"split-{number}"
         place = Place(

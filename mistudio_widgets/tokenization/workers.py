@@ -15,7 +15,8 @@ from typing import Final
 from ..encoders import EncoderSpec
 from ..errors import JobCancelled
 from ..progress import Progress
-from .shards import Shard, ShardRun, tokenize_shard
+from .planning import Shard
+from .shards import ShardRun, tokenize_shard
 from .texts import TextRules
 
 _MAX_THREADS: Final = 16
