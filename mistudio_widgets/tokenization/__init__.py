@@ -21,6 +21,7 @@ saving      raw files to ``{split}.pt`` and ``lengths_{split}.npy``
 workers     shards in parallel, and the end of all of them
 summary     `TokenizationResult`: what came out, in numbers
 run         `tokenize_splits`: all of it
+memory      `after_batch`: freed memory goes back to the system
 files       files that are whole or not there, arrays that live in files
 
 Memory stays flat whatever the size of the data: every array that grows with it lives in a

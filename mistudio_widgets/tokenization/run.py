@@ -16,6 +16,7 @@ from ..errors import InvalidRequestError, TokenizationError
 from ..progress import Progress
 from ..records import TokenFile, TokenizationSettings
 from .files import TEMPORARY_SUFFIX, disk_full_is_clear, sync_folder
+from .memory import note_idle
 from .planning import Shard, plan_shards
 from .rendering import choose_rendering
 from .shards import ShardRun
@@ -101,6 +102,7 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     ``work_dir`` holds whole shards only.
     """
     began = time.monotonic()
+    note_idle()
     chosen = _choose_splits(splits, settings)
     paths = chain.from_iterable(chosen.values())
     rendering = choose_rendering(paths, text_column, tokenizer, settings)

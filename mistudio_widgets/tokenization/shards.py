@@ -16,6 +16,7 @@ from ..encoders import EncoderSpec, Ids, check_sample, open_encoder
 from ..errors import TokenizationError
 from .batches import batch_bytes, read_batches
 from .files import RawFile, file_crc32, replace_file
+from .memory import after_batch
 from .planning import Shard
 from .stages import Stages
 from .texts import NotText, Rows, Tally, TextRules, read_texts
@@ -151,6 +152,7 @@ def _write_run(
             with stages.time("write"):
                 ids_file.append_checked(ids)
                 index_file.append_checked(np.stack([totals, rows, lengths[:, 0]], axis=1))
+            after_batch()
             if on_batch is not None:
                 on_batch(len(batch))
         ids_file.publish()
