@@ -34,6 +34,7 @@ def test_killed_tokenizations_are_resumed_to_the_same_bytes(
     source = write_source(tmp_path / "texts.jsonl", stdlib_files, 80_000_000)
     kills = kill_tokenizations(source, tokenizer_path, tmp_path, count=NUM_KILLS, seed=seed)
     kills.report("tokenizations")
+    assert kills.num_reused > NUM_KILLS
     assert kills.num_by_time >= NUM_KILLS // 3
     assert kills.num_by_operation >= NUM_KILLS // 3
 
