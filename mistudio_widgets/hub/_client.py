@@ -241,7 +241,7 @@ class RepoClient:
         if status in (200, 206):
             return
         if status == 416:
-            raise RangeRefusedError
+            raise RangeRefusedError(answer.headers.get("Content-Range", ""))
         error = answer_error(status, answer.headers, self.repo)
         if _is_elsewhere(answer) and 400 <= status < 500 and status != 429:
             # the storage behind the hub knows signatures, not accounts: a new one may do

@@ -228,6 +228,15 @@ def not_a_hub(repo: Repo) -> HubError:
     )
 
 
+def not_the_file(repo: Repo, path: str) -> HubUnavailableError:
+    """Return the error for an answer that has another size than the file has."""
+    return HubUnavailableError(
+        f"{repo.host} was asked for {path} of {repo.repo_id}, and the answer is something else.",
+        hint="Check whether a login page of the network is in between; what was fetched is kept. "
+        "If it happens on another network too, tell the repository's owner.",
+    )
+
+
 def offline_mode(repo: Repo) -> HubUnavailableError:
     """Return the error for a user who forbade requests."""
     return HubUnavailableError(
