@@ -19,6 +19,7 @@ from ._faults import (
     disabled,
     no_login,
     not_a_hub,
+    not_as_stored,
     offline_mode,
     retry_after_s,
     storage_refused,
@@ -239,6 +240,8 @@ class RepoClient:
     def _check_body(self, answer: Any) -> None:
         status = answer.status_code
         if status in (200, 206):
+            if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise not_as_stored(self.repo)
             return
         if status == 416:
             raise RangeRefusedError(answer.headers.get("Content-Range", ""))

@@ -237,6 +237,14 @@ def not_the_file(repo: Repo, path: str) -> HubUnavailableError:
     )
 
 
+def not_as_stored(repo: Repo) -> HubError:
+    """Return the error for a body that was compressed on the way, which has no known hash."""
+    return HubError(
+        f"{repo.host} sends the files of {repo.repo_id} compressed, though asked not to.",
+        hint="Check hub_endpoint, or whether a proxy of the network changes what it passes on.",
+    )
+
+
 def offline_mode(repo: Repo) -> HubUnavailableError:
     """Return the error for a user who forbade requests."""
     return HubUnavailableError(
