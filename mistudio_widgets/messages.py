@@ -135,6 +135,20 @@ class Verify(_Request):
     dataset_id: DatasetId
 
 
+class BuildIndex(_Request):
+    """Build the full-text index of a dataset."""
+
+    kind: Literal["build_index"]
+    dataset_id: DatasetId
+
+
+class DeleteIndex(_Request):
+    """Remove the full-text index of a dataset."""
+
+    kind: Literal["delete_index"]
+    dataset_id: DatasetId
+
+
 class Cancel(_Request):
     """Stop a job and remove what it wrote."""
 
@@ -255,6 +269,8 @@ Request = Annotated[
     | Retry
     | Pause
     | Verify
+    | BuildIndex
+    | DeleteIndex
     | Cancel
     | DeleteDataset
     | Tokenize
@@ -365,6 +381,8 @@ class Results(Record):
     retry: Started
     pause: JobSnapshot
     verify: Started
+    build_index: Started
+    delete_index: Freed
     cancel: JobSnapshot
     delete_dataset: Freed
     tokenize: Started

@@ -292,6 +292,8 @@ def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_fi
                 ("pause", {"job_id": "job_" + "0" * 32}),
                 ("cancel", {"job_id": "job_" + "0" * 32}),
                 ("verify", {"dataset_id": record.id}),
+                ("build_index", {"dataset_id": record.id}),
+                ("delete_index", {"dataset_id": record.id}),
                 ("delete_dataset", {"dataset_id": record.id}),
                 ("tokenize", {"dataset_id": record.id, "settings": {"tokenizer": "x"}}),
                 ("delete_tokenization", {"tokenization_id": "tok_" + "0" * 16}),
@@ -316,6 +318,18 @@ def test_a_read_only_panel_names_tokenizations_without_paths(
         assert (chip["settings"]["mode"], chip["settings"]["max_length"]) == ("packed", 8)
         assert str(tokenizer_path.parent) not in str(panel.get_state())
         panel.close()
+
+
+def test_an_index_is_built_and_removed_over_the_wire(
+    wire: Wire, manager: DatasetManager, text_file: Path
+) -> None:
+    record = manager.import_files(text_file).wait(60)
+    job = wire.ask("build_index", dataset_id=record.id)["result"]["job"]
+    assert (job["kind"], job["automatic"]) == ("index", False)
+    # it may have ended before the look
+    for started in manager.jobs():
+        manager.job(started.id).wait(60)
+    assert wire.ask("delete_index", dataset_id=record.id)["result"]["freed_bytes"] > 0
 
 
 def test_a_paused_download_is_shown_as_such_and_to_readers_too(

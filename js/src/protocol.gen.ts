@@ -15,6 +15,8 @@ export interface Protocol {
     | Retry
     | Pause
     | Verify
+    | BuildIndex
+    | DeleteIndex
     | Cancel
     | DeleteDataset
     | Tokenize
@@ -285,6 +287,22 @@ export interface Verify {
   request_id: string;
 }
 /**
+ * Build the full-text index of a dataset.
+ */
+export interface BuildIndex {
+  dataset_id: string;
+  kind: "build_index";
+  request_id: string;
+}
+/**
+ * Remove the full-text index of a dataset.
+ */
+export interface DeleteIndex {
+  dataset_id: string;
+  kind: "delete_index";
+  request_id: string;
+}
+/**
  * Stop a job and remove what it wrote.
  */
 export interface Cancel {
@@ -412,9 +430,11 @@ export interface Abort {
  */
 export interface Results {
   abort: Aborted;
+  build_index: Started;
   cancel: JobSnapshot;
   column_statistics: ColumnStatistics;
   delete_dataset: Freed;
+  delete_index: Freed;
   delete_tokenization: Freed;
   download: Started;
   get_dataset: DatasetRecord;
@@ -438,108 +458,6 @@ export interface Results {
  */
 export interface Aborted {
   was_under_way: boolean;
-}
-/**
- * One job at one moment.
- *
- * Attributes
- * ----------
- * progress : float
- *     0..100 over all phases.
- * phase, done, total, unit
- *     The running phase: ``done`` of ``total`` (None: unknown) ``unit``.
- * per_s : float or None
- *     Units per second over the last five seconds.
- * eta_s : float or None
- *     Seconds to the end of the phase.
- * automatic : bool
- *     Whether nobody asked for it: the index that follows a dataset. It tells no events.
- */
-export interface JobSnapshot {
-  automatic: boolean;
-  created_at: string;
-  dataset_id: string;
-  done: number;
-  error_code: string | null;
-  error_message: string | null;
-  eta_s: number | null;
-  hint: string | null;
-  id: string;
-  kind: "download" | "import" | "tokenize" | "index" | "verify";
-  per_s: number | null;
-  phase: string;
-  progress: number;
-  state: "queued" | "running" | "paused" | "cancelling" | "succeeded" | "failed" | "cancelled";
-  tokenization_id: string | null;
-  total: number | null;
-  unit: string;
-}
-/**
- * What the columns of a dataset hold.
- *
- * Attributes
- * ----------
- * columns : dict
- *     Type of each column.
- * text_column : str or None
- *     What the numbers are about.
- */
-export interface ColumnStatistics {
-  columns: Columns;
-  dataset_id: string;
-  splits: Splits;
-  text_column: string | null;
-}
-export interface Columns {
-  [k: string]: string;
-}
-export interface Splits {
-  [k: string]: SplitColumns;
-}
-/**
- * One split of a dataset.
- *
- * Attributes
- * ----------
- * characters : CharacterStatistics or None
- *     Of all texts; None when there is none.
- * num_null, num_empty : int
- *     Rows without text (null, or no text at all), and rows whose text has no character.
- * num_duplicates : int
- *     Rows whose text stands in another row before.
- */
-export interface SplitColumns {
-  characters: CharacterStatistics | null;
-  num_duplicates: number;
-  num_empty: number;
-  num_null: number;
-  num_rows: number;
-}
-/**
- * How long texts are, in characters; the median of an even number is the mean of two.
- */
-export interface CharacterStatistics {
-  histogram: HistogramBucket[];
-  max: number;
-  mean: number;
-  median: number;
-  min: number;
-}
-/**
- * How many samples have ``min <= n < max`` tokens (or characters); the last has no max.
- */
-export interface HistogramBucket {
-  count: number;
-  max: number | null;
-  min: number;
-  percentage: number;
-  range: string;
-}
-/**
- * Something was deleted.
- */
-export interface Freed {
-  freed_bytes: number;
 }
 /**
  * A job began; the card can be drawn from this at once.
@@ -672,6 +590,108 @@ export interface TokenizationSettingsOutput {
   text_column: string | null;
   tokenizer: string;
   truncation: "longest_first" | "only_first" | "only_second" | "do_not_truncate";
+}
+/**
+ * One job at one moment.
+ *
+ * Attributes
+ * ----------
+ * progress : float
+ *     0..100 over all phases.
+ * phase, done, total, unit
+ *     The running phase: ``done`` of ``total`` (None: unknown) ``unit``.
+ * per_s : float or None
+ *     Units per second over the last five seconds.
+ * eta_s : float or None
+ *     Seconds to the end of the phase.
+ * automatic : bool
+ *     Whether nobody asked for it: the index that follows a dataset. It tells no events.
+ */
+export interface JobSnapshot {
+  automatic: boolean;
+  created_at: string;
+  dataset_id: string;
+  done: number;
+  error_code: string | null;
+  error_message: string | null;
+  eta_s: number | null;
+  hint: string | null;
+  id: string;
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
+  per_s: number | null;
+  phase: string;
+  progress: number;
+  state: "queued" | "running" | "paused" | "cancelling" | "succeeded" | "failed" | "cancelled";
+  tokenization_id: string | null;
+  total: number | null;
+  unit: string;
+}
+/**
+ * What the columns of a dataset hold.
+ *
+ * Attributes
+ * ----------
+ * columns : dict
+ *     Type of each column.
+ * text_column : str or None
+ *     What the numbers are about.
+ */
+export interface ColumnStatistics {
+  columns: Columns;
+  dataset_id: string;
+  splits: Splits;
+  text_column: string | null;
+}
+export interface Columns {
+  [k: string]: string;
+}
+export interface Splits {
+  [k: string]: SplitColumns;
+}
+/**
+ * One split of a dataset.
+ *
+ * Attributes
+ * ----------
+ * characters : CharacterStatistics or None
+ *     Of all texts; None when there is none.
+ * num_null, num_empty : int
+ *     Rows without text (null, or no text at all), and rows whose text has no character.
+ * num_duplicates : int
+ *     Rows whose text stands in another row before.
+ */
+export interface SplitColumns {
+  characters: CharacterStatistics | null;
+  num_duplicates: number;
+  num_empty: number;
+  num_null: number;
+  num_rows: number;
+}
+/**
+ * How long texts are, in characters; the median of an even number is the mean of two.
+ */
+export interface CharacterStatistics {
+  histogram: HistogramBucket[];
+  max: number;
+  mean: number;
+  median: number;
+  min: number;
+}
+/**
+ * How many samples have ``min <= n < max`` tokens (or characters); the last has no max.
+ */
+export interface HistogramBucket {
+  count: number;
+  max: number | null;
+  min: number;
+  percentage: number;
+  range: string;
+}
+/**
+ * Something was deleted.
+ */
+export interface Freed {
+  freed_bytes: number;
 }
 /**
  * One dataset, as the catalog knows it.

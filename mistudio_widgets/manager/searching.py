@@ -143,7 +143,7 @@ class Searching:
         key = _key(searched, query)
         with self._lock:
             known = self._results.get(key)
-            if known is not None and (not is_first or isinstance(known, samples.Ranking)):
+            if known is not None and not is_first:
                 self._results.move_to_end(key)
                 return known
         ranking = self._ranking(searched, query)

@@ -149,6 +149,8 @@ HANDLERS: Final[Mapping[str, Callable[[Answers, DatasetManager, _Given], _Result
     "retry": lambda answers, manager, given: answers._start(manager.retry, given),  # noqa: SLF001
     "pause": lambda answers, _, given: answers._pause(given),  # noqa: SLF001
     "verify": lambda answers, manager, given: answers._start(manager.verify, given),  # noqa: SLF001
+    "build_index": lambda answers, manager, given: answers._start(manager.build_index, given),  # noqa: SLF001
+    "delete_index": lambda _, manager, given: _freed(manager.delete_index(**given)),
     "cancel": lambda answers, _, given: answers._cancel(given),  # noqa: SLF001
     "delete_dataset": lambda _, manager, given: _freed(manager.delete_dataset(**given)),
     "tokenize": lambda answers, _, given: answers._tokenize(given),  # noqa: SLF001

@@ -137,6 +137,8 @@ class Query:
         >>> parse("stra* OR “東京”").highlights("Straße in 東京都")
         [[0, 6], [10, 12]]
         """
+        if not self.required:
+            return []
         shown = len(text) if num_chars is None else num_chars
         found, places = _places(text, shown)
         ranges = sorted(
