@@ -28,8 +28,8 @@ from .filemap import Part, Rows
 _MAGIC: Final = b"PAR1"
 _HEADER_BYTES: Final = 512
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
-# rows that lie apart mean a page each, 1 or 2 ms of unpacking
-_HALVED_BYTES: Final = 4 * 2**20
+# rows that lie apart mean a page each, 1 or 2 ms of unpacking and a few MB while it is read
+_PIECE_BYTES: Final = 4 * 2**20
 _THREADS: Final = 2
 _KEPT_CHUNKS: Final = 512
 _KEPT_FILES: Final = 64
@@ -187,11 +187,10 @@ class PageReader:
             key = (part.path, part.stamp, group, leaf.number)
             pages = self._pages(key, descriptor, chunk)
             read = partial(_read_leaf, descriptor, footer, leaf, chunk, pages)
-            if _num_bytes(pages, rows) > _HALVED_BYTES and not self._is_closed:
-                halves = self._threads.map(read, np.array_split(rows, 2))
-                arrays.append(pa.concat_arrays(halves))
-            else:
-                arrays.append(read(rows))
+            num_pieces = min(-(-_num_bytes(pages, rows) // _PIECE_BYTES), len(rows))
+            pieces = np.array_split(rows, max(num_pieces, 1))
+            run = map if len(pieces) == 1 or self._is_closed else self._threads.map
+            arrays.append(pa.concat_arrays(list(run(read, pieces))))
         return _joined(arrays)
 
     def _pages(self, key: Any, descriptor: int, chunk: pq.ColumnChunkMetaData) -> _Pages:
