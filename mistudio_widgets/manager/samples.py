@@ -23,6 +23,7 @@ from ..records import (
 )
 from ..samples import (
     NO_LENGTH,
+    Lengths,
     Mask,
     Query,
     Row,
@@ -309,18 +310,12 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         """Read global rows as samples, in the order given."""
         places = [looked.files.split_of(row) for row in rows]
         found = self._looking.rows.read(looked.files, places, progress)
-        return tuple(
-            _sample(row, self._num_tokens(looked, row, tokenization), query) for row in found
-        )
-
-    def _num_tokens(
-        self, looked: Looked, row: Row, tokenization: TokenizationRecord | None
-    ) -> int | None:
-        if tokenization is None:
-            return None
-        num_rows = looked.files.num_rows[row.split]
-        count = int(self._looking.tokens(tokenization, row.split, num_rows)[row.row])
-        return None if count == NO_LENGTH else count
+        lengths = {}
+        if tokenization is not None:
+            for split in {split for split, _ in places}:
+                num_rows = looked.files.num_rows[split]
+                lengths[split] = self._looking.tokens(tokenization, split, num_rows)
+        return tuple(_sample(row, lengths.get(row.split), query) for row in found)
 
     def _tokenizer_of(self, record: TokenizationRecord) -> encoders.Tokenizer | None:
         """Return the tokenizer that made a tokenization; None when it is not there as it was."""
@@ -366,7 +361,8 @@ class _Asked:
         return self.split
 
 
-def _sample(row: Row, num_tokens: int | None, query: Query) -> Sample:
+def _sample(row: Row, lengths: Lengths | None, query: Query) -> Sample:
+    num_tokens = NO_LENGTH if lengths is None else int(lengths[row.row])
     text, start, highlights = shown_text(row.text, query)
     return Sample(
         split=row.split,
@@ -375,7 +371,7 @@ def _sample(row: Row, num_tokens: int | None, query: Query) -> Sample:
         text_start=start,
         columns=row.columns,
         num_chars=None if row.text is None else len(row.text),
-        num_tokens=num_tokens,
+        num_tokens=None if num_tokens == NO_LENGTH else num_tokens,
         highlights=highlights,
     )
 
@@ -394,8 +390,8 @@ def shown_text(
     highlights : tuple of pairs of int
         Where they are in what is shown, the first 500.
     """
-    if text is None:
-        return None, 0, ()
+    if text is None or query.is_empty:
+        return text and text[:_MAX_TEXT_CHARS], 0, ()
     first = 0
     ranges = first_highlights(text, query, _MAX_TEXT_CHARS)
     if ranges and ranges[0][0] >= _MAX_TEXT_CHARS:
