@@ -29,6 +29,7 @@ from ..samples import (
     Row,
     check_range,
     describe_splits,
+    first_highlights,
     parse,
     rows_within,
 )
@@ -392,11 +393,9 @@ def shown_text(
     if text is None or query.is_empty:
         return text and text[:_MAX_TEXT_CHARS], 0, ()
     first = 0
-    ranges = query.highlights(text, _MAX_TEXT_CHARS)
-    if not ranges and len(text) > _MAX_TEXT_CHARS:
-        ranges = query.highlights(text)
-        if ranges:
-            first = min(ranges[0][0] - _BEFORE_HIT_CHARS, len(text) - _MAX_TEXT_CHARS)
+    ranges = first_highlights(text, query, _MAX_TEXT_CHARS)
+    if ranges and ranges[0][0] >= _MAX_TEXT_CHARS:
+        first = min(ranges[0][0] - _BEFORE_HIT_CHARS, len(text) - _MAX_TEXT_CHARS)
     end = first + _MAX_TEXT_CHARS
     inside = ((low - first, min(high, end) - first) for low, high in ranges if low < end)
     return text[first:end], first, tuple(islice(inside, _MAX_HIGHLIGHTS))

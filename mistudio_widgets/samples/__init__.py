@@ -9,12 +9,14 @@ columns     `describe_splits`: what the text column is like
 text        what a word is
 query       the search language: `parse`
 pattern     a query's terms as regular expressions of RE2
+highlights  where a search stands in what is shown
 scan        search by reading, in row order
 index       search by a full-text index, ranked
 """
 
 from .columns import describe_splits
 from .filemap import FileMap, Render, Rows
+from .highlights import first_highlights
 from .index import (
     DISK_SHARE,
     CannotSayError,
@@ -62,6 +64,7 @@ __all__ = [
     "check_range",
     "count_characters",
     "describe_splits",
+    "first_highlights",
     "has_one_sequence_each",
     "index_stamp",
     "open_index",
