@@ -15,8 +15,9 @@ from test_samples_cells import not_utf8
 from test_samples_pages import NUM_ROWS, TEXTS, typed_columns
 
 from mistudio_widgets.samples import FileMap, thrift
-from mistudio_widgets.samples.chunks import CannotCutError, PageReader
+from mistudio_widgets.samples.chunks import PageReader
 from mistudio_widgets.samples.filemap import Part
+from mistudio_widgets.samples.footers import CannotCutError
 
 LISTS = {"list", "map"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -17,19 +16,14 @@ from ..records import (
     Page,
     Sample,
     SampleSpan,
-    SampleToken,
     TokenizationRecord,
     TokenView,
 )
 from ..samples import (
-    NO_LENGTH,
-    Lengths,
     Mask,
     Query,
-    Row,
     check_range,
     describe_splits,
-    first_highlights,
     parse,
     rows_within,
 )
@@ -39,11 +33,9 @@ from .looking import Looked, Looking
 from .previews import PreviewMethods
 from .searching import Searched, Searching
 from .shared_work import SharedWork
+from .shown import shown_sample, spelled
 from .tokenizations import TokenizationMethods
 
-_MAX_TEXT_CHARS: Final = 10_000
-_BEFORE_HIT_CHARS: Final = 200
-_MAX_HIGHLIGHTS: Final = 500
 _MAX_TOKENS: Final = 5_000
 _MAX_SPANS: Final = 1_000
 
@@ -188,7 +180,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             split=split,
             row=row,
             is_dropped=sample is None,
-            tokens=_spelled(ids, self._tokenizer_of(record)),
+            tokens=spelled(ids, self._tokenizer_of(record)),
             num_tokens=found.num_tokens(sample) if sample is not None else 0,
             spans=tuple(found.spans(sample, _MAX_SPANS)) if sample is not None else (),
         )
@@ -315,7 +307,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             for split in {split for split, _ in places}:
                 num_rows = looked.files.num_rows[split]
                 lengths[split] = self._looking.tokens(tokenization, split, num_rows)
-        return tuple(_sample(row, lengths.get(row.split), query) for row in found)
+        return tuple(shown_sample(row, lengths.get(row.split), query) for row in found)
 
     def _tokenizer_of(self, record: TokenizationRecord) -> encoders.Tokenizer | None:
         """Return the tokenizer that made a tokenization; None when it is not there as it was."""
@@ -359,58 +351,3 @@ class _Asked:
             return None
         check_split(self.split, dict.fromkeys(splits))
         return self.split
-
-
-def _sample(row: Row, lengths: Lengths | None, query: Query) -> Sample:
-    num_tokens = NO_LENGTH if lengths is None else int(lengths[row.row])
-    text, start, highlights = shown_text(row.text, query)
-    return Sample(
-        split=row.split,
-        row=row.row,
-        text=text,
-        text_start=start,
-        columns=row.columns,
-        num_chars=None if row.text is None else len(row.text),
-        num_tokens=None if num_tokens == NO_LENGTH else num_tokens,
-        highlights=highlights,
-    )
-
-
-def shown_text(
-    text: str | None, query: Query
-) -> tuple[str | None, int, tuple[tuple[int, int], ...]]:
-    """Cut a text so that its first highlight is seen.
-
-    Returns
-    -------
-    shown : str or None
-        At most 10,000 characters.
-    start : int
-        Which character of the text it begins with.
-    highlights : tuple of pairs of int
-        Where they are in what is shown, the first 500.
-    """
-    if text is None or query.is_empty:
-        return text and text[:_MAX_TEXT_CHARS], 0, ()
-    first = 0
-    ranges = first_highlights(text, query, _MAX_TEXT_CHARS)
-    if ranges and ranges[0][0] >= _MAX_TEXT_CHARS:
-        first = min(ranges[0][0] - _BEFORE_HIT_CHARS, len(text) - _MAX_TEXT_CHARS)
-    end = first + _MAX_TEXT_CHARS
-    inside = ((low - first, min(high, end) - first) for low, high in ranges if low < end)
-    return text[first:end], first, tuple(islice(inside, _MAX_HIGHLIGHTS))
-
-
-def _spelled(ids: list[int], tokenizer: encoders.Tokenizer | None) -> tuple[SampleToken, ...]:
-    if tokenizer is None:
-        return tuple(SampleToken(id=token_id, text=None, type=None) for token_id in ids)
-    spell = encoders.Speller(tokenizer)
-    special = tokenizer.special_tokens
-    return tuple(
-        SampleToken(
-            id=token_id,
-            text=spell(token_id),
-            type="special" if token_id in special else "regular",
-        )
-        for token_id in ids
-    )

@@ -2,6 +2,9 @@
 
 filemap     `FileMap`: where rows lie, and the text column in row order
 pages       `RowReader`: rows by their numbers
+chunks      `PageReader`: some pages of a large column chunk
+footers     what a Parquet file's schema is made of, and a footer for a part of it
+thrift      the protocol in which footers and page headers are written
 cells       any value to plain JSON of bounded size
 lengths     tokens or characters of each row, and which rows are within a range
 sequences   `TokenSplit`: from a sample to its tokens and sequences, and back

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 
 from . import thrift
 from .filemap import Part, Rows
+from .footers import CannotCutError, Footer, Leaf, read_footer, small_file
 
-_MAGIC: Final = b"PAR1"
 _HEADER_BYTES: Final = 512
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
 # rows that lie apart mean a page each, 1 or 2 ms of unpacking and a few MB while it is read
@@ -33,53 +33,6 @@ _PIECE_BYTES: Final = 4 * 2**20
 _THREADS: Final = 2
 _KEPT_CHUNKS: Final = 512
 _KEPT_FILES: Final = 64
-_TYPES: Final = {
-    name: number
-    for number, name in enumerate(
-        (
-            "BOOLEAN",
-            "INT32",
-            "INT64",
-            "INT96",
-            "FLOAT",
-            "DOUBLE",
-            "BYTE_ARRAY",
-            "FIXED_LEN_BYTE_ARRAY",
-        )
-    )
-}
-# 5 is read as either kind of LZ4
-_CODECS: Final = {"UNCOMPRESSED": 0, "SNAPPY": 1, "GZIP": 2, "BROTLI": 4, "LZ4": 5, "ZSTD": 6}
-
-
-class CannotCutError(Exception):
-    """The file's pages cannot be read one by one."""
-
-
-@dataclass(frozen=True)
-class _Element:
-    """One element of a Parquet schema, as it is written."""
-
-    name: bytes
-    repetition: int
-    num_children: int
-    written: bytes
-
-
-@dataclass(frozen=True)
-class _Leaf:
-    """A column of values: its number, and the elements from its field down to it."""
-
-    number: int
-    path: tuple[_Element, ...]
-
-
-@dataclass(frozen=True)
-class _Footer:
-    """A file's footer, and the leaves of each field of its schema."""
-
-    metadata: pq.FileMetaData
-    fields: tuple[tuple[_Leaf, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -115,7 +68,7 @@ class PageReader:
         self._is_closed = False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mistudio-pages")
         self._lock = threading.Lock()
-        self._footers: OrderedDict[Any, _Footer] = OrderedDict()
+        self._footers: OrderedDict[Any, Footer] = OrderedDict()
         self._chunks: OrderedDict[Any, _Pages] = OrderedDict()
 
     def close(self) -> None:
@@ -159,13 +112,13 @@ class PageReader:
         finally:
             os.close(descriptor)
 
-    def _footer(self, part: Part, descriptor: int) -> _Footer:
+    def _footer(self, part: Part, descriptor: int) -> Footer:
         key = (part.path, part.stamp)
         with self._lock:
             if key in self._footers:
                 self._footers.move_to_end(key)
                 return self._footers[key]
-        footer = _read_footer(part, descriptor)
+        footer = read_footer(part, descriptor)
         with self._lock:
             self._footers[key] = footer
             while len(self._footers) > _KEPT_FILES:
@@ -176,8 +129,8 @@ class PageReader:
         self,
         descriptor: int,
         part: Part,
-        footer: _Footer,
-        leaves: tuple[_Leaf, ...],
+        footer: Footer,
+        leaves: tuple[Leaf, ...],
         group: int,
         rows: Rows,
     ) -> pa.Array:
@@ -204,63 +157,6 @@ class PageReader:
             while len(self._chunks) > _KEPT_CHUNKS:
                 self._chunks.popitem(last=False)
         return pages
-
-
-def _read_footer(part: Part, descriptor: int) -> _Footer:
-    metadata = pq.read_metadata(part.path)
-    size = metadata.serialized_size
-    content = os.pread(descriptor, size, part.stamp[1] - size - 8)
-    elements = _read_elements(content)
-    if any(element.repetition == 2 for element in elements):
-        raise CannotCutError
-    fields = []
-    place, number = 1, 0
-    for _ in range(elements[0].num_children):
-        leaves, place, number = _leaves(elements, place, number, ())
-        fields.append(leaves)
-    if number != metadata.num_columns or len(fields) != len(part.schema):
-        raise CannotCutError
-    return _Footer(metadata, tuple(fields))
-
-
-def _read_elements(content: bytes) -> list[_Element]:
-    """Read the schema, which is the footer's second field."""
-    reader = thrift.Reader(content)
-    for number, kind in reader.fields():
-        if number == 2 and kind == thrift.LIST:
-            return [_read_element(reader) for _ in reader.items()]
-        reader.skip(kind)
-    raise ValueError("a footer without a schema")
-
-
-def _read_element(reader: thrift.Reader) -> _Element:
-    start = reader.position
-    name, repetition, num_children = b"", 0, 0
-    for number, kind in reader.fields():
-        if number == 3:
-            repetition = reader.integer()
-        elif number == 4:
-            name = reader.binary()
-        elif number == 5:
-            num_children = reader.integer()
-        else:
-            reader.skip(kind)
-    written = reader.content[start : reader.position]
-    return _Element(name, repetition, num_children, written)
-
-
-def _leaves(
-    elements: list[_Element], place: int, number: int, above: tuple[_Element, ...]
-) -> tuple[tuple[_Leaf, ...], int, int]:
-    path = (*above, elements[place])
-    place += 1
-    if not path[-1].num_children:
-        return (_Leaf(number, path),), place, number + 1
-    found: tuple[_Leaf, ...] = ()
-    for _ in range(path[-1].num_children):
-        leaves, place, number = _leaves(elements, place, number, path)
-        found += leaves
-    return found, place, number
 
 
 def _find_pages(descriptor: int, chunk: pq.ColumnChunkMetaData) -> _Pages:
@@ -336,8 +232,8 @@ def _pages_of(pages: _Pages, rows: Rows) -> Rows:
 
 def _read_leaf(  # noqa: PLR0917 -- the parts of one question
     descriptor: int,
-    footer: _Footer,
-    leaf: _Leaf,
+    footer: Footer,
+    leaf: Leaf,
     chunk: pq.ColumnChunkMetaData,
     pages: _Pages,
     rows: Rows,
@@ -349,7 +245,7 @@ def _read_leaf(  # noqa: PLR0917 -- the parts of one question
         for page in wanted
     ]
     counts = pages.first_rows[wanted + 1] - pages.first_rows[wanted]
-    small = _small_file(
+    small = small_file(
         footer, leaf, chunk, pages.dictionary, content, int(counts.sum()), pages.sizes[wanted]
     )
     with pq.ParquetFile(pa.BufferReader(small)) as file:
@@ -358,61 +254,6 @@ def _read_leaf(  # noqa: PLR0917 -- the parts of one question
     page = np.searchsorted(wanted, np.searchsorted(pages.first_rows, rows, side="right") - 1)
     places = rows - pages.first_rows[wanted[page]] + firsts[page]
     return column.take(pa.array(places))
-
-
-def _small_file(  # noqa: PLR0917 -- the parts of a file
-    footer: _Footer,
-    leaf: _Leaf,
-    chunk: pq.ColumnChunkMetaData,
-    dictionary: bytes,
-    pages: list[bytes],
-    num_rows: int,
-    sizes: Rows,
-) -> bytes:
-    body = b"".join([dictionary, *pages])
-    first = len(_MAGIC)
-    rows = thrift.integer(num_rows)
-    unpacked = thrift.integer(int(sizes.sum()) + len(dictionary))
-    path = thrift.a_list(thrift.BINARY, [thrift.binary(element.name) for element in leaf.path])
-    described = [
-        (1, thrift.I32, thrift.integer(_TYPES[chunk.physical_type])),
-        # pages name their own encodings
-        (2, thrift.LIST, thrift.a_list(thrift.I32, [thrift.integer(0)])),
-        (3, thrift.LIST, path),
-        (4, thrift.I32, thrift.integer(_CODECS[chunk.compression])),
-        (5, thrift.I64, rows),
-        (6, thrift.I64, unpacked),
-        (7, thrift.I64, thrift.integer(len(body))),
-        (9, thrift.I64, thrift.integer(first + len(dictionary))),
-    ]
-    if dictionary:
-        described.append((11, thrift.I64, thrift.integer(first)))
-    column = thrift.a_struct(
-        (2, thrift.I64, thrift.integer(first)), (3, thrift.STRUCT, thrift.a_struct(*described))
-    )
-    group = thrift.a_struct(
-        (1, thrift.LIST, thrift.a_list(thrift.STRUCT, [column])),
-        (2, thrift.I64, unpacked),
-        (3, thrift.I64, rows),
-    )
-    root = _a_group(b"schema", None)
-    groups = [_a_group(element.name, element.repetition) for element in leaf.path[:-1]]
-    schema = [root, *groups, leaf.path[-1].written]
-    written = thrift.a_struct(
-        (1, thrift.I32, thrift.integer(2)),
-        (2, thrift.LIST, thrift.a_list(thrift.STRUCT, schema)),
-        (3, thrift.I64, rows),
-        (4, thrift.LIST, thrift.a_list(thrift.STRUCT, [group])),
-        (6, thrift.BINARY, thrift.binary((footer.metadata.created_by or "").encode())),
-    )
-    return b"".join([_MAGIC, body, written, len(written).to_bytes(4, "little"), _MAGIC])
-
-
-def _a_group(name: bytes, repetition: int | None) -> bytes:
-    fields = [(4, thrift.BINARY, thrift.binary(name)), (5, thrift.I32, thrift.integer(1))]
-    if repetition is not None:
-        fields.insert(0, (3, thrift.I32, thrift.integer(repetition)))
-    return thrift.a_struct(*fields)
 
 
 def _joined(arrays: list[pa.Array]) -> pa.Array:

@@ -22,8 +22,9 @@ import pyarrow as pa
 from ..progress import Progress
 from ..records import Cell
 from .cells import row_cells
-from .chunks import CannotCutError, PageReader
+from .chunks import PageReader
 from .filemap import FileMap, Part, Rows, batch_rows, is_text, reading
+from .footers import CannotCutError
 
 _CONFIG: Final = {
     "memory_limit": "256MB",
