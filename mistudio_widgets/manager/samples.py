@@ -207,7 +207,8 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
     ) -> ColumnStatistics:
         """Return how long the texts are, how many are empty and how many come again.
 
-        All texts are read once, in a thread that all who ask share; then the catalog knows.
+        All texts are read once, in a thread that all who ask share; then the catalog knows, or,
+        where it may not be written, this manager.
 
         Raises
         ------
@@ -219,14 +220,14 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         """
         progress = progress or Progress()
         looked = self._looked(dataset_id)
-        content = looked.content_sha256
-        with self._parts.catalog.read() as reader:
-            kept = reader.find_column_statistics(dataset_id, content) if reader else None
-        if kept is not None:
-            return kept
-        return self._describing.ask(
-            (dataset_id, content), lambda inner: self._describe(looked, inner), progress
-        )
+        key = (dataset_id, looked.content_sha256)
+        kept = self._looking.statistics.get(key)
+        if kept is None:
+            with self._parts.catalog.read() as reader:
+                kept = reader.find_column_statistics(*key) if reader else None
+        if kept is None:
+            return self._describing.ask(key, lambda inner: self._describe(looked, inner), progress)
+        return self._looking.statistics.put(key, kept)
 
     def _describe(self, looked: Looked, progress: Progress) -> ColumnStatistics:
         record = self._view.dataset(looked.dataset_id)
@@ -238,6 +239,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             text_column=record.text_column,
             splits=splits,
         )
+        self._looking.statistics.put((looked.dataset_id, looked.content_sha256), found)
         if not self._parts.read_only:
             with self._parts.catalog.write() as writer:
                 writer.put_column_statistics(found, looked.content_sha256)
