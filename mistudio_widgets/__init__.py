@@ -9,6 +9,7 @@ catalog        facts about what is on disk, in DuckDB
 hub            all of HuggingFace
 importer       files and tables to Parquet
 encoders       tokenizers, and engines proved equal to the reference
+samples        looking into the data: pages, filters, search
 tokenization   Parquet to token files
 jobs           background work
 manager        `DatasetManager`, the Python API
@@ -58,16 +59,21 @@ from .errors import (
 )
 from .records import (
     Accounting,
+    Cell,
+    ColumnStatistics,
     DatasetMetadata,
     DatasetRecord,
     DownloadPlan,
     JobSnapshot,
     Page,
     PreviewToken,
+    Sample,
+    SampleSpan,
     StorageReport,
     TokenizationRecord,
     TokenizationSettings,
     TokenPreview,
+    TokenView,
 )
 
 try:
@@ -95,6 +101,8 @@ __all__ = [
     "CatalogBusyError",
     "CatalogError",
     "CatalogVersionError",
+    "Cell",
+    "ColumnStatistics",
     "ConfigNotFoundError",
     "CorruptFileError",
     "DatasetManager",
@@ -121,10 +129,13 @@ __all__ = [
     "ReadOnlyError",
     "RepoNotFoundError",
     "RevisionNotFoundError",
+    "Sample",
+    "SampleSpan",
     "SplitNotFoundError",
     "StorageError",
     "StorageReport",
     "TokenPreview",
+    "TokenView",
     "TokenizationError",
     "TokenizationRecord",
     "TokenizationSettings",

@@ -20,6 +20,7 @@ from pydantic.json_schema import models_json_schema
 
 from .errors import ConfigNotFoundError, InvalidRequestError, MiStudioError, SplitNotFoundError
 from .records import (
+    ColumnStatistics,
     DatasetId,
     DatasetRecord,
     DatasetStatus,
@@ -29,6 +30,8 @@ from .records import (
     JobSnapshot,
     Page,
     Record,
+    Sample,
+    SampleSpan,
     Source,
     StorageReport,
     TokenizationId,
@@ -36,6 +39,7 @@ from .records import (
     TokenizationSettings,
     TokenizationStatus,
     TokenPreview,
+    TokenView,
     UtcDatetime,
     invalid_request,
 )
@@ -134,6 +138,20 @@ class Verify(_Request):
     dataset_id: DatasetId
 
 
+class BuildIndex(_Request):
+    """Build the full-text index of a dataset."""
+
+    kind: Literal["build_index"]
+    dataset_id: DatasetId
+
+
+class DeleteIndex(_Request):
+    """Remove the full-text index of a dataset."""
+
+    kind: Literal["delete_index"]
+    dataset_id: DatasetId
+
+
 class Cancel(_Request):
     """Stop a job and remove what it wrote."""
 
@@ -181,6 +199,47 @@ class PreviewTokens(_Request):
     settings: TokenizationSettings
 
 
+class Samples(_Request):
+    """A page of the data. A newer one of the same ``view`` aborts the older."""
+
+    kind: Literal["samples"]
+    dataset_id: DatasetId
+    split: ShortText | None = None
+    search: Annotated[str, StringConstraints(max_length=1000)] | None = None
+    min_tokens: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=0)
+    tokenization_id: TokenizationId | None = None
+    limit: int = Field(default=10, ge=1, le=100)
+    offset: int = Field(default=0, ge=0)
+    exact_total: bool = True
+    view: RequestId | None = None
+
+
+class SampleTokens(_Request):
+    """What became of a sample."""
+
+    kind: Literal["sample_tokens"]
+    tokenization_id: TokenizationId
+    split: ShortText
+    row: int = Field(ge=0)
+
+
+class SequenceSamples(_Request):
+    """Which samples stand in a sequence."""
+
+    kind: Literal["sequence_samples"]
+    tokenization_id: TokenizationId
+    split: ShortText
+    sequence: int = Field(ge=0)
+
+
+class GetColumnStatistics(_Request):
+    """What the columns hold; all texts are read at the first question."""
+
+    kind: Literal["column_statistics"]
+    dataset_id: DatasetId
+
+
 class Storage(_Request):
     """The disk under the data folder."""
 
@@ -213,12 +272,18 @@ Request = Annotated[
     | Retry
     | Pause
     | Verify
+    | BuildIndex
+    | DeleteIndex
     | Cancel
     | DeleteDataset
     | Tokenize
     | ListTokenizations
     | DeleteTokenization
     | PreviewTokens
+    | Samples
+    | SampleTokens
+    | SequenceSamples
+    | GetColumnStatistics
     | Storage
     | Ping
     | Abort,
@@ -319,12 +384,18 @@ class Results(Record):
     retry: Started
     pause: JobSnapshot
     verify: Started
+    build_index: Started
+    delete_index: Freed
     cancel: JobSnapshot
     delete_dataset: Freed
     tokenize: Started
     list_tokenizations: tuple[TokenizationRecord, ...]
     delete_tokenization: Freed
     preview_tokens: TokenPreview
+    samples: Page[Sample]
+    sample_tokens: TokenView
+    sequence_samples: tuple[SampleSpan, ...]
+    column_statistics: ColumnStatistics
     storage: StorageReport
     ping: Pong
     abort: Aborted

@@ -4,6 +4,7 @@
     owners/<owner_id>.lock
     jobs/<job_id>.json
     datasets/ds_<uuid4>/partial/  raw/  originals/  manifest.json
+                        text_index/  text_index.partial/  text_index.unwanted
                         tokenized/tok_<16 hex>/  tokenized/tok_<...>.partial/
     staging/<job_id>/
 
@@ -52,6 +53,7 @@ _MAX_SHOWN: Final = 200
 _TRASH_PREFIX: Final = "trash_"
 _REPAIR_HINT: Final = "Verify the dataset, then retry."
 _ASIDE: Final = "manifest.damaged.json"
+_NO_INDEX: Final = "text_index.unwanted"
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -163,6 +165,14 @@ class Storage:
         """Return the folder of an unfinished tokenization; its shards are reused."""
         done = self.tokenization_dir(dataset_id, tokenization_id)
         return done.with_name(done.name + ".partial")
+
+    def index_dir(self, dataset_id: str) -> Path:
+        """Return the folder of a dataset's full-text index."""
+        return self.dataset_dir(dataset_id) / "text_index"
+
+    def partial_index_dir(self, dataset_id: str) -> Path:
+        """Return the folder of an index that is being built; the next build starts over."""
+        return self.dataset_dir(dataset_id) / "text_index.partial"
 
     def staging_dir(self, job_id: str) -> Path:
         """Return the folder for whatever else a job has not finished."""
@@ -292,6 +302,50 @@ class Storage:
                 path.unlink()
                 fsync_dir(path.parent)
 
+    def publish_index(self, dataset_id: str) -> None:
+        """Make an index that was built the dataset's, in place of an older one."""
+        partial, target = self.partial_index_dir(dataset_id), self.index_dir(dataset_id)
+        with disk_errors("publish the text index"):
+            for path in partial.iterdir():
+                _fsync_file(path)
+            fsync_dir(partial)
+        self.trash_index(dataset_id, then=partial)
+        with disk_errors("publish the text index"):
+            fsync_dir(target.parent)
+
+    def trash_index(self, dataset_id: str, *, then: Path | None = None) -> int:
+        """Remove an index out of sight in one step, and put ``then`` into its place.
+
+        Returns
+        -------
+        int
+            Bytes freed.
+        """
+        target = self.index_dir(dataset_id)
+        trash = self._trash(target)
+        if then is not None:
+            with disk_errors("publish the text index"):
+                then.rename(target)
+        return remove_tree(trash) if trash is not None else 0
+
+    def trash_partial_index(self, dataset_id: str) -> int:
+        """Remove what is there of an index that is not finished; returns the bytes freed."""
+        trash = self._trash(self.partial_index_dir(dataset_id))
+        return remove_tree(trash) if trash is not None else 0
+
+    def wants_index(self, dataset_id: str) -> bool:
+        """Whether nobody has said that a dataset shall have no index of its own accord."""
+        return not (self.dataset_dir(dataset_id) / _NO_INDEX).exists()
+
+    def set_wants_index(self, dataset_id: str, *, wanted: bool) -> None:
+        """Remember that somebody removed the index, or wants it again."""
+        path = self.dataset_dir(dataset_id) / _NO_INDEX
+        with disk_errors("note what is wanted of the text index"):
+            if wanted:
+                path.unlink(missing_ok=True)
+            elif path.parent.exists():
+                path.touch()
+
     def trash_dataset(self, dataset_id: str) -> Path | None:
         """Move a dataset out of sight in one step; None when it has no folder."""
         return self._trash(self.dataset_dir(dataset_id))
@@ -384,6 +438,11 @@ def fsync_dir(path: Path) -> None:
         os.close(descriptor)
 
 
+def _fsync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def sha256_of(path: Path, progress: Progress | None = None) -> str:
     """Hash a file; ``progress`` is advanced by its bytes and may cancel."""
     digest = hashlib.sha256()
@@ -447,13 +506,13 @@ def _read_record(path: Path, model: type[RecordT]) -> RecordT:
         return model.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise CorruptFileError(
-            f"{shown_path(path)} is missing.",
+            f"{path.parent.name}/{path.name} is missing.",
             path=shown_path(path),
             hint="Run verify on the dataset, then retry.",
         ) from error
     except (OSError, ValidationError) as error:
         raise CorruptFileError(
-            f"{shown_path(path)} cannot be read.",
+            f"{path.parent.name}/{path.name} cannot be read.",
             path=shown_path(path),
             hint="Run verify on the dataset, then retry.",
         ) from error

@@ -57,6 +57,18 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", connect)
 
 
+@pytest.fixture(autouse=True)
+def _no_index_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Build indexes only where a test asks for them: `index_unasked` takes this back."""
+    monkeypatch.setattr("mistudio_widgets.manager.auto_index.QUIET_S", 1e9)
+
+
+@pytest.fixture
+def index_unasked(monkeypatch: pytest.MonkeyPatch, _no_index_unasked: None) -> None:
+    """Build indexes unasked, as soon as nothing else runs."""
+    monkeypatch.setattr("mistudio_widgets.manager.auto_index.QUIET_S", 0.1)
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"

@@ -14,7 +14,7 @@ import mistudio_widgets
 PACKAGE = Path(mistudio_widgets.__file__).parent
 LAYERS = {
     0: ("errors", "records", "progress", "packing"),
-    1: ("storage", "catalog", "hub", "importer", "encoders"),
+    1: ("storage", "catalog", "hub", "importer", "encoders", "samples"),
     2: ("tokenization", "jobs"),
     3: ("manager",),
     4: ("messages",),
@@ -24,7 +24,7 @@ LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in mod
 # layer 0 builds on itself in this order; in the layers above, siblings do not know each other
 LAYER_0_ORDER = ("errors", "records", "progress", "packing")
 OUTSIDE = {
-    "duckdb": {"catalog", "importer"},
+    "duckdb": {"catalog", "importer", "samples"},
     "huggingface_hub": {"hub"},
     "fastokens": {"encoders"},
     "transformers": {"encoders"},
@@ -33,6 +33,7 @@ OUTSIDE = {
     "traitlets": {"panel"},
     "ijson": {"importer"},
     "jinja2": {"encoders"},
+    "tantivy": {"samples"},
 }
 
 

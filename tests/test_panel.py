@@ -14,7 +14,8 @@ from hub_server import HubServer
 from mistudio_widgets import DatasetManager, DatasetsPanel, TokenizationSettings
 from mistudio_widgets.messages import DatasetCard, PanelState, Results
 from mistudio_widgets.panel.answers import HANDLERS
-from mistudio_widgets.records import StorageReport, new_dataset_id
+from mistudio_widgets.progress import Progress
+from mistudio_widgets.records import ColumnStatistics, Page, Sample, StorageReport, new_dataset_id
 
 
 class Wire:
@@ -283,6 +284,8 @@ def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_fi
                 ("pause", {"job_id": "job_" + "0" * 32}),
                 ("cancel", {"job_id": "job_" + "0" * 32}),
                 ("verify", {"dataset_id": record.id}),
+                ("build_index", {"dataset_id": record.id}),
+                ("delete_index", {"dataset_id": record.id}),
                 ("delete_dataset", {"dataset_id": record.id}),
                 ("tokenize", {"dataset_id": record.id, "settings": {"tokenizer": "x"}}),
                 ("delete_tokenization", {"tokenization_id": "tok_" + "0" * 16}),
@@ -307,6 +310,18 @@ def test_a_read_only_panel_names_tokenizations_without_paths(
         assert (chip["settings"]["mode"], chip["settings"]["max_length"]) == ("packed", 8)
         assert str(tokenizer_path.parent) not in str(panel.get_state())
         panel.close()
+
+
+def test_an_index_is_built_and_removed_over_the_wire(
+    wire: Wire, manager: DatasetManager, text_file: Path
+) -> None:
+    record = manager.import_files(text_file).wait(60)
+    job = wire.ask("build_index", dataset_id=record.id)["result"]["job"]
+    assert (job["kind"], job["automatic"]) == ("index", False)
+    # it may have ended before the look
+    for started in manager.jobs():
+        manager.job(started.id).wait(60)
+    assert wire.ask("delete_index", dataset_id=record.id)["result"]["freed_bytes"] > 0
 
 
 def test_a_paused_download_is_shown_as_such_and_to_readers_too(
@@ -389,3 +404,101 @@ def test_a_preview_is_a_request(wire: Wire, manager: DatasetManager, tokenizer_p
     ):
         reply = wire.ask("preview_tokens", **given)
         assert (reply["ok"], reply["error"]["field"]) == (False, field)
+
+
+def test_the_data_are_looked_into_over_the_wire(
+    wire: Wire, manager: DatasetManager, text_file: Path, tokenizer_path: Path
+) -> None:
+    record = manager.import_files(text_file).wait(60)
+    made = manager.tokenize(record.id, {"tokenizer": str(tokenizer_path), "max_length": 8}).wait(60)
+    page = wire.ask("samples", dataset_id=record.id, search="TWO", limit=5, view="a")["result"]
+    assert [(item["row"], item["text"]) for item in page["items"]] == [(1, "two")]
+    assert page["items"][0]["highlights"] == [[0, 3]]
+    assert page["total"] == 1
+    given = {"tokenization_id": made.id, "split": "train"}
+    view = wire.ask("sample_tokens", row=1, **given)["result"]
+    assert "".join(token["text"] for token in view["tokens"]) == "two"
+    sequence = view["spans"][0]["sequence"]
+    spans = wire.ask("sequence_samples", sequence=sequence, **given)["result"]
+    assert [span["row"] for span in spans] == [0, 1, 2]
+    found = wire.ask("column_statistics", dataset_id=record.id)["result"]
+    assert found["splits"]["train"]["characters"]["max"] == 5
+    refused = wire.ask("samples", dataset_id=record.id, split="nonsense")["error"]
+    assert refused["field"] == "split"
+
+
+def test_a_newer_page_of_a_view_ends_the_older_one_and_no_other(
+    wire: Wire, manager: DatasetManager, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = manager.import_files(text_file).wait(60)
+    began = threading.Semaphore(0)
+    real = manager.samples
+
+    def slow(dataset_id: str, *, progress: Progress, search: str | None = None) -> Page[Sample]:
+        if search is not None:
+            began.release()
+            while True:
+                progress.wait(0.01)
+        return real(dataset_id, progress=progress)
+
+    monkeypatch.setattr(manager, "samples", slow)
+    ask = {"kind": "samples", "dataset_id": record.id}
+    for view in ("a", "b"):
+        wire.post({**ask, "request_id": f"old-{view}", "search": "x", "view": view})
+        assert began.acquire(timeout=60)
+    assert wire.ask("samples", dataset_id=record.id, view="a")["result"]["total"] == 3
+    older = wire.wait_for(lambda message: message.get("request_id") == "old-a")
+    assert older["error"]["code"] == "cancelled"
+    assert wire.ask("samples", dataset_id=record.id)["ok"]
+    assert not [message for message in wire.sent if message.get("request_id") == "old-b"]
+    assert wire.ask("abort", aborted_id="old-b")["result"]["was_under_way"]
+
+
+def test_statistics_that_take_long_keep_no_page_waiting(
+    wire: Wire, manager: DatasetManager, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = manager.import_files(text_file).wait(60)
+
+    def endless(*, dataset_id: str, progress: Progress) -> ColumnStatistics:
+        assert dataset_id == record.id
+        while True:
+            progress.wait(0.01)
+
+    monkeypatch.setattr(manager, "column_statistics", endless)
+    for number in range(6):
+        kind, request_id = "column_statistics", f"columns-{number}"
+        wire.post({"kind": kind, "request_id": request_id, "dataset_id": record.id})
+    assert wire.ask("samples", dataset_id=record.id)["ok"]
+    assert wire.ask("storage")["ok"]
+    for number in range(6):
+        assert wire.ask("abort", aborted_id=f"columns-{number}")["result"]["was_under_way"]
+
+
+def test_what_a_read_only_panel_says_of_damaged_files_names_no_folder(
+    manager: DatasetManager, text_file: Path, tokenizer_path: Path
+) -> None:
+    record = manager.import_files(text_file).wait(60)
+    settings = {"tokenizer": str(tokenizer_path), "max_length": 8}
+    made = manager.tokenize(record.id, settings).wait(60)
+    folder = manager.data_dir / "datasets" / record.id
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        panel = DatasetsPanel(reader)
+        wire = Wire(panel)
+        given = {"tokenization_id": made.id, "split": "train"}
+        assert wire.ask("sample_tokens", row=0, **given)["ok"]
+        (folder / "tokenized" / made.id / "train.pt").unlink()
+        replies = [wire.ask("sample_tokens", row=0, **given)]
+        (folder / "tokenized" / made.id / "lengths_train.npy").write_bytes(b"no array")
+        replies.append(wire.ask("samples", dataset_id=record.id))
+        data = next(folder.rglob("*.parquet"))
+        data.write_bytes(b"no parquet")
+        replies.append(wire.ask("samples", dataset_id=record.id))
+        data.unlink()
+        replies.append(wire.ask("column_statistics", dataset_id=record.id))
+        (folder / "manifest.json").unlink()
+        replies.append(wire.ask("samples", dataset_id=record.id, search="a"))
+        panel.close()
+    for reply in replies:
+        assert reply["error"]["code"] == "corrupt_file"
+        assert str(manager.data_dir) not in str(reply)
+        assert "~" not in str(reply)

@@ -60,6 +60,7 @@ const CANCEL_LABELS = {
   download: "Cancel download",
   import: "Cancel import",
   tokenize: "Cancel tokenization",
+  index: "Cancel indexing",
   verify: "Cancel verification",
 } as const;
 

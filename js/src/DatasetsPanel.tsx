@@ -186,10 +186,11 @@ function DatasetList({ state, send, onOpen, onDelete }: DatasetListProps) {
   );
 }
 
-/** The job that a card shows: one that runs, before one that waits. */
+/** The job that a card shows: one that runs, before one that waits; an index is no card's news. */
 function jobsByDataset(jobs: readonly JobSnapshot[]): ReadonlyMap<string, JobSnapshot> {
   const chosen = new Map<string, JobSnapshot>();
   for (const job of jobs) {
+    if (job.kind === "index") continue;
     const other = chosen.get(job.dataset_id);
     if (other === undefined || other.state === "queued") chosen.set(job.dataset_id, job);
   }

@@ -333,6 +333,13 @@ describe("toasts", () => {
     expect(texts(shadow)).not.toContain("TinyStories: ");
   });
 
+  it("tell of an index that was asked for", () => {
+    const { shadow, model } = show();
+    const change = { kind: "index", dataset_id: goldenState().datasets[0]?.id };
+    act(() => model.reply({ ...golden("event_completed"), ...change }));
+    expect(texts(shadow)).toBe("TinyStories is indexed: searches take moments now");
+  });
+
   it("name no figures that are not known", () => {
     const { model } = show();
     const unknown = { dataset_id: "ds_gone", num_samples: null, num_tokens: null };

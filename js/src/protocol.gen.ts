@@ -15,12 +15,18 @@ export interface Protocol {
     | Retry
     | Pause
     | Verify
+    | BuildIndex
+    | DeleteIndex
     | Cancel
     | DeleteDataset
     | Tokenize
     | ListTokenizations
     | DeleteTokenization
     | PreviewTokens
+    | Samples
+    | SampleTokens
+    | SequenceSamples
+    | GetColumnStatistics
     | Storage
     | Ping
     | Abort;
@@ -62,7 +68,7 @@ export interface CompletedEvent {
   dataset_id: string;
   event: "completed";
   job_id: string;
-  kind: "download" | "import" | "tokenize" | "verify";
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
   num_samples: number | null;
   num_tokens: number | null;
   status: "downloading" | "processing" | "tokenizing" | "ready" | "error";
@@ -78,7 +84,7 @@ export interface ErrorEvent {
   event: "error";
   hint: string | null;
   job_id: string;
-  kind: "download" | "import" | "tokenize" | "verify";
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
   status: "downloading" | "processing" | "tokenizing" | "ready" | "error";
 }
 /**
@@ -287,6 +293,22 @@ export interface Verify {
   request_id: string;
 }
 /**
+ * Build the full-text index of a dataset.
+ */
+export interface BuildIndex {
+  dataset_id: string;
+  kind: "build_index";
+  request_id: string;
+}
+/**
+ * Remove the full-text index of a dataset.
+ */
+export interface DeleteIndex {
+  dataset_id: string;
+  kind: "delete_index";
+  request_id: string;
+}
+/**
  * Stop a job and remove what it wrote.
  */
 export interface Cancel {
@@ -340,6 +362,51 @@ export interface PreviewTokens {
   text?: string | null;
 }
 /**
+ * A page of the data. A newer one of the same ``view`` aborts the older.
+ */
+export interface Samples {
+  dataset_id: string;
+  exact_total?: boolean;
+  kind: "samples";
+  limit?: number;
+  max_tokens?: number | null;
+  min_tokens?: number | null;
+  offset?: number;
+  request_id: string;
+  search?: string | null;
+  split?: string | null;
+  tokenization_id?: string | null;
+  view?: string | null;
+}
+/**
+ * What became of a sample.
+ */
+export interface SampleTokens {
+  kind: "sample_tokens";
+  request_id: string;
+  row: number;
+  split: string;
+  tokenization_id: string;
+}
+/**
+ * Which samples stand in a sequence.
+ */
+export interface SequenceSamples {
+  kind: "sequence_samples";
+  request_id: string;
+  sequence: number;
+  split: string;
+  tokenization_id: string;
+}
+/**
+ * What the columns hold; all texts are read at the first question.
+ */
+export interface GetColumnStatistics {
+  dataset_id: string;
+  kind: "column_statistics";
+  request_id: string;
+}
+/**
  * The disk under the data folder.
  */
 export interface Storage {
@@ -369,8 +436,11 @@ export interface Abort {
  */
 export interface Results {
   abort: Aborted;
+  build_index: Started;
   cancel: JobSnapshot;
+  column_statistics: ColumnStatistics;
   delete_dataset: Freed;
+  delete_index: Freed;
   delete_tokenization: Freed;
   download: Started;
   get_dataset: DatasetRecord;
@@ -382,6 +452,9 @@ export interface Results {
   plan_download: DownloadPlan;
   preview_tokens: TokenPreview;
   retry: Started;
+  sample_tokens: TokenView;
+  samples: PageSample;
+  sequence_samples: SampleSpan[];
   storage: StorageReport;
   tokenize: Started;
   verify: Started;
@@ -391,44 +464,6 @@ export interface Results {
  */
 export interface Aborted {
   was_under_way: boolean;
-}
-/**
- * One job at one moment.
- *
- * Attributes
- * ----------
- * progress : float
- *     0..100 over all phases.
- * phase, done, total, unit
- *     The running phase: ``done`` of ``total`` (None: unknown) ``unit``.
- * per_s : float or None
- *     Units per second over the last five seconds.
- * eta_s : float or None
- *     Seconds to the end of the phase.
- */
-export interface JobSnapshot {
-  created_at: string;
-  dataset_id: string;
-  done: number;
-  error_code: string | null;
-  error_message: string | null;
-  eta_s: number | null;
-  hint: string | null;
-  id: string;
-  kind: "download" | "import" | "tokenize" | "verify";
-  per_s: number | null;
-  phase: string;
-  progress: number;
-  state: "queued" | "running" | "paused" | "cancelling" | "succeeded" | "failed" | "cancelled";
-  tokenization_id: string | null;
-  total: number | null;
-  unit: string;
-}
-/**
- * Something was deleted.
- */
-export interface Freed {
-  freed_bytes: number;
 }
 /**
  * A job began; the card can be drawn from this at once.
@@ -563,6 +598,108 @@ export interface TokenizationSettingsOutput {
   truncation: "longest_first" | "only_first" | "only_second" | "do_not_truncate";
 }
 /**
+ * One job at one moment.
+ *
+ * Attributes
+ * ----------
+ * progress : float
+ *     0..100 over all phases.
+ * phase, done, total, unit
+ *     The running phase: ``done`` of ``total`` (None: unknown) ``unit``.
+ * per_s : float or None
+ *     Units per second over the last five seconds.
+ * eta_s : float or None
+ *     Seconds to the end of the phase.
+ * automatic : bool
+ *     Whether nobody asked for it: the index that follows a dataset. It tells no events.
+ */
+export interface JobSnapshot {
+  automatic: boolean;
+  created_at: string;
+  dataset_id: string;
+  done: number;
+  error_code: string | null;
+  error_message: string | null;
+  eta_s: number | null;
+  hint: string | null;
+  id: string;
+  kind: "download" | "import" | "tokenize" | "index" | "verify";
+  per_s: number | null;
+  phase: string;
+  progress: number;
+  state: "queued" | "running" | "paused" | "cancelling" | "succeeded" | "failed" | "cancelled";
+  tokenization_id: string | null;
+  total: number | null;
+  unit: string;
+}
+/**
+ * What the columns of a dataset hold.
+ *
+ * Attributes
+ * ----------
+ * columns : dict
+ *     Type of each column.
+ * text_column : str or None
+ *     What the numbers are about.
+ */
+export interface ColumnStatistics {
+  columns: Columns;
+  dataset_id: string;
+  splits: Splits;
+  text_column: string | null;
+}
+export interface Columns {
+  [k: string]: string;
+}
+export interface Splits {
+  [k: string]: SplitColumns;
+}
+/**
+ * One split of a dataset.
+ *
+ * Attributes
+ * ----------
+ * characters : CharacterStatistics or None
+ *     Of all texts; None when there is none.
+ * num_null, num_empty : int
+ *     Rows without text (null, or no text at all), and rows whose text has no character.
+ * num_duplicates : int
+ *     Rows whose text stands in another row before.
+ */
+export interface SplitColumns {
+  characters: CharacterStatistics | null;
+  num_duplicates: number;
+  num_empty: number;
+  num_null: number;
+  num_rows: number;
+}
+/**
+ * How long texts are, in characters; the median of an even number is the mean of two.
+ */
+export interface CharacterStatistics {
+  histogram: HistogramBucket[];
+  max: number;
+  mean: number;
+  median: number;
+  min: number;
+}
+/**
+ * How many samples have ``min <= n < max`` tokens (or characters); the last has no max.
+ */
+export interface HistogramBucket {
+  count: number;
+  max: number | null;
+  min: number;
+  percentage: number;
+  range: string;
+}
+/**
+ * Something was deleted.
+ */
+export interface Freed {
+  freed_bytes: number;
+}
+/**
  * One dataset, as the catalog knows it.
  *
  * Attributes
@@ -583,7 +720,7 @@ export interface TokenizationSettingsOutput {
  */
 export interface DatasetRecord {
   avg_sequence_length: number | null;
-  columns: Columns;
+  columns: Columns1;
   commit: string | null;
   config: string | null;
   created_at: string;
@@ -612,7 +749,7 @@ export interface DatasetRecord {
   updated_at: string;
   vocab_size: number | null;
 }
-export interface Columns {
+export interface Columns1 {
   [k: string]: string;
 }
 /**
@@ -683,7 +820,7 @@ export interface PageDatasetCard {
   items: DatasetCard[];
   limit: number;
   offset: number;
-  total: number;
+  total: number | null;
 }
 /**
  * One tokenization, as the catalog and its receipt know it.
@@ -733,7 +870,7 @@ export interface TokenizationRecord {
   settings: TokenizationSettingsOutput;
   size_bytes: number | null;
   special_tokens: SpecialTokens;
-  splits: Splits;
+  splits: Splits1;
   status: "queued" | "tokenizing" | "ready" | "error";
   text_column_used: string | null;
   tokenizer_name: string;
@@ -784,20 +921,10 @@ export interface Accounting {
 export interface SamplesDropped {
   [k: string]: number;
 }
-/**
- * How many samples have ``min <= tokens < max`` tokens; the last bucket has no max.
- */
-export interface HistogramBucket {
-  count: number;
-  max: number | null;
-  min: number;
-  percentage: number;
-  range: string;
-}
 export interface SpecialTokens {
   [k: string]: number;
 }
-export interface Splits {
+export interface Splits1 {
   [k: string]: SplitStatistics;
 }
 /**
@@ -919,6 +1046,124 @@ export interface PreviewToken {
   start: number | null;
   text: string;
   type: "special" | "regular";
+}
+/**
+ * What became of a sample.
+ *
+ * Attributes
+ * ----------
+ * is_dropped : bool
+ *     Whether the tokenization dropped the sample; then there are no tokens.
+ * tokens : tuple of SampleToken
+ *     The first 5000, as they stand in the sequences; with ``stride`` and mode "per_sample",
+ *     those that stand in two sequences come twice.
+ * num_tokens : int
+ * spans : tuple of SampleSpan
+ *     Where they stand, in the order of the sequences; at most 1000.
+ */
+export interface TokenView {
+  is_dropped: boolean;
+  num_tokens: number;
+  row: number;
+  spans: SampleSpan[];
+  split: string;
+  tokenization_id: string;
+  tokenizer_name: string;
+  tokens: SampleToken[];
+}
+/**
+ * A stretch of a sequence that comes from one sample.
+ *
+ * Attributes
+ * ----------
+ * sequence : int
+ *     Which sequence of the split.
+ * start, end : int
+ *     Positions in the sequence, end excluded.
+ * first_token : int
+ *     Which of the sample's tokens stands at ``start``.
+ */
+export interface SampleSpan {
+  end: number;
+  first_token: number;
+  row: number;
+  sequence: number;
+  split: string;
+  start: number;
+}
+/**
+ * A token of a sample.
+ *
+ * Attributes
+ * ----------
+ * text : str or None
+ *     What it stands for, a piece of a character as its bytes (``\xe6``); None when the
+ *     tokenizer is not there any more.
+ */
+export interface SampleToken {
+  id: number;
+  text: string | null;
+  type: ("special" | "regular") | null;
+}
+export interface PageSample {
+  items: Sample[];
+  limit: number;
+  offset: number;
+  total: number | null;
+}
+/**
+ * One row of a dataset.
+ *
+ * Attributes
+ * ----------
+ * row : int
+ *     Within its split.
+ * text : str or None
+ *     The text column, conversations in plain form; at most 10,000 characters. None for null
+ *     and for what is no text. Bytes that are not UTF-8 are shown as ``\\xed``.
+ * text_start : int
+ *     Which character of the whole text ``text`` begins with: 0, but for a hit far behind.
+ * columns : dict
+ *     The other columns; also the text column when it holds conversations.
+ * num_chars : int or None
+ *     Characters of the whole text, in Unicode code points.
+ * num_tokens : int or None
+ *     Tokens of the sample in the tokenization; None where it has none, or dropped the sample.
+ * highlights : tuple of pairs of int
+ *     Where ``text`` (as it is here) matches the search: start and end.
+ */
+export interface Sample {
+  columns: Columns2;
+  highlights: unknown[][];
+  num_chars: number | null;
+  num_tokens: number | null;
+  row: number;
+  split: string;
+  text: string | null;
+  text_start: number;
+}
+export interface Columns2 {
+  [k: string]: Cell;
+}
+/**
+ * A value of a table, fit to be shown: plain JSON of bounded size.
+ *
+ * Attributes
+ * ----------
+ * value : any JSON
+ *     Numbers, texts, lists and objects as they are. What JSON cannot say is text: times in ISO
+ *     8601, decimals and integers from 2**53 on in digits, ``NaN`` and ``Infinity`` by name,
+ *     bytes as ``b"\x89PNG…"``.
+ * size : int or None
+ *     How large the whole value is, in ``unit``, told for texts, bytes and lists.
+ * is_cut : bool
+ *     Whether ``value`` is less than the whole.
+ */
+export interface Cell {
+  is_cut: boolean;
+  size: number | null;
+  unit: ("characters" | "bytes" | "items") | null;
+  value: unknown;
 }
 /**
  * The disk under the data folder.

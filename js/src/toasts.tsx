@@ -69,6 +69,7 @@ const JOBS = {
   download: "download",
   import: "import",
   tokenize: "tokenization",
+  index: "index",
   verify: "verification",
 } as const;
 
@@ -81,6 +82,7 @@ function describeEvent(event: KernelEvent, name: string | null): ToastMessage | 
 
 function describeSuccess({ kind, num_tokens, num_samples }: CompletedEvent): string {
   if (kind === "verify") return "verified: all files are whole";
+  if (kind === "index") return "indexed: searches take moments now";
   const [done, count, unit] =
     kind === "tokenize" ? ["tokenized", num_tokens, "token"] : ["ready", num_samples, "sample"];
   return count === null ? done : `${done}: ${plural(count, unit)}`;

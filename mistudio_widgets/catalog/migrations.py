@@ -76,7 +76,20 @@ def _paused_jobs_and_more_kinds(cursor: Cursor) -> None:
     cursor.execute("DROP TABLE catalog.old_jobs")
 
 
-MIGRATIONS: Final[tuple[Callable[[Cursor], None], ...]] = (_first, _paused_jobs_and_more_kinds)
+def _column_statistics(cursor: Cursor) -> None:
+    cursor.execute("""
+        CREATE TABLE catalog.column_statistics (
+            dataset_id VARCHAR PRIMARY KEY, content_sha256 VARCHAR NOT NULL,
+            statistics JSON NOT NULL
+        )
+    """)
+
+
+MIGRATIONS: Final[tuple[Callable[[Cursor], None], ...]] = (
+    _first,
+    _paused_jobs_and_more_kinds,
+    _column_statistics,
+)
 
 
 OLDEST_READABLE: Final = 1
@@ -99,6 +112,14 @@ def is_readable(cursor: Cursor) -> bool:
             hint="Open the data folder once with a DatasetManager that may write.",
         )
     return version > 0
+
+
+def has_table(cursor: Cursor, name: str) -> bool:
+    """Whether the attached catalog has a table; one that cannot be migrated may lack it."""
+    found = cursor.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'catalog' AND table_name = ?", [name]
+    ).fetchone()
+    return found is not None
 
 
 def migrate(cursor: Cursor) -> bool:
@@ -137,11 +158,7 @@ def _refuse_newer(version: int) -> None:
 
 
 def _version(cursor: Cursor) -> int:
-    there = cursor.execute(
-        "SELECT 1 FROM duckdb_tables() "
-        "WHERE database_name = 'catalog' AND table_name = 'schema_version'"
-    ).fetchone()
-    if not there:
+    if not has_table(cursor, "schema_version"):
         return 0
     row = cursor.execute("SELECT max(version) FROM catalog.schema_version").fetchone()
     return int(row[0]) if row and row[0] is not None else 0

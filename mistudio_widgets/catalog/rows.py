@@ -13,6 +13,7 @@ import duckdb
 from ..errors import NotFoundError
 from ..records import (
     ACTIVE_STATES,
+    ColumnStatistics,
     DatasetRecord,
     JobSnapshot,
     TokenizationRecord,
@@ -20,6 +21,7 @@ from ..records import (
     check_transition,
     utc_now,
 )
+from .migrations import has_table
 
 _DATASET_COLUMNS: Final = (
     "id", "name", "source", "repo_id", "config", "splits", "revision", "commit", "description",
@@ -168,6 +170,19 @@ class CatalogReader:
         ready = self._tokenizations("ORDER BY created_at DESC, id", [])
         return [record for record in ready if record.status == "ready"]
 
+    def find_column_statistics(
+        self, dataset_id: str, content_sha256: str
+    ) -> ColumnStatistics | None:
+        """Return what is known of the columns, None when it is about other content."""
+        if not has_table(self._cursor, "column_statistics"):
+            return None
+        row = self._cursor.execute(
+            "SELECT statistics FROM catalog.column_statistics "
+            "WHERE dataset_id = ? AND content_sha256 = ?",
+            [dataset_id, content_sha256],
+        ).fetchone()
+        return None if row is None else ColumnStatistics.model_validate_json(row[0])
+
     def active_jobs(self) -> list[JobRow]:
         """Return the jobs that have not ended, as far as the catalog knows."""
         return self._jobs("WHERE list_contains(?, state) ORDER BY created_at", [_ACTIVE])
@@ -250,9 +265,9 @@ class CatalogWriter(CatalogReader):
         return new
 
     def delete_dataset(self, dataset_id: str) -> None:
-        """Remove a dataset with its tokenizations and jobs."""
+        """Remove a dataset with its tokenizations, jobs and statistics."""
         self._cursor.execute("DELETE FROM catalog.datasets WHERE id = ?", [dataset_id])
-        for table in ("tokenizations", "jobs"):
+        for table in ("tokenizations", "jobs", "column_statistics"):
             self._cursor.execute(
                 f"DELETE FROM catalog.{table} WHERE dataset_id = ?",  # noqa: S608
                 [dataset_id],
@@ -282,6 +297,17 @@ class CatalogWriter(CatalogReader):
     def delete_tokenization(self, tokenization_id: str) -> None:
         """Remove a tokenization."""
         self._cursor.execute("DELETE FROM catalog.tokenizations WHERE id = ?", [tokenization_id])
+
+    def put_column_statistics(self, record: ColumnStatistics, content_sha256: str) -> None:
+        """Keep what is known of a dataset's columns; a dataset that is gone has none."""
+        if not self._datasets("WHERE id = ?", [record.dataset_id]):
+            return
+        self._cursor.execute(
+            "INSERT INTO catalog.column_statistics (dataset_id, content_sha256, statistics) "
+            "VALUES (?, ?, ?) ON CONFLICT (dataset_id) DO UPDATE SET "
+            "content_sha256 = excluded.content_sha256, statistics = excluded.statistics",
+            [record.dataset_id, content_sha256, _json(record.model_dump(mode="json"))],
+        )
 
     def insert_job(self, row: JobRow) -> None:
         """Add a job."""
@@ -356,11 +382,9 @@ def _job_of(row: Sequence[Any]) -> JobRow:
     request = values.pop("request")
     owner_id = values.pop("owner_id")
     del values["updated_at"]
-    return JobRow(
-        snapshot=JobSnapshot.model_validate(values),
-        owner_id=owner_id,
-        request=None if request is None else json.loads(request),
-    )
+    asked = None if request is None else json.loads(request)
+    values["automatic"] = bool(asked and asked.get("automatic"))
+    return JobRow(snapshot=JobSnapshot.model_validate(values), owner_id=owner_id, request=asked)
 
 
 def _job_row(row: JobRow) -> list[Any]:

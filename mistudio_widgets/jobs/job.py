@@ -58,12 +58,14 @@ class Job:
         tokenization_id: str | None = None,
         *,
         continued: JobSnapshot | None = None,
+        automatic: bool = False,
     ) -> None:
         self.id = continued.id if continued else new_job_id()
         self.kind: JobKind = kind
         self.dataset_id = dataset_id
         self.tokenization_id = tokenization_id
         self.created_at = continued.created_at if continued else utc_now()
+        self.automatic = automatic
         self.progress = Progress()
         self._lock = threading.Lock()
         self._state: JobState = continued.state if continued else "queued"
@@ -94,6 +96,7 @@ class Job:
             dataset_id=self.dataset_id,
             tokenization_id=self.tokenization_id,
             state=self._state,
+            automatic=self.automatic,
             progress=100 * fraction,
             phase=counted.phase,
             done=counted.done,

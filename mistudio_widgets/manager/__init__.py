@@ -5,6 +5,7 @@ datasets          its methods on datasets
 downloads         its methods on downloads
 tokenizations     its methods on tokenizations
 previews          its method that shows what a text becomes
+samples           its methods that look into the data
 core              what all stand on: lifetime, jobs, events, disk
 checks            what is refused at once
 dataset_work      what import and download jobs share
@@ -12,6 +13,9 @@ import_work       what an import job does
 download_work     what a download job does
 tokenize_work     what tokenize jobs do
 events            what subscribers are told
+shown             how rows and tokens are shown
+looking           what is kept between questions about the data
+shared_work       work that several ask for and that is done once
 view              the catalog's facts with live jobs laid over them
 follow            noticing what other processes change
 recovery          what a process that died left behind

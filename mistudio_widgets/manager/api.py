@@ -7,18 +7,17 @@ from typing import Any
 
 from ..errors import MiStudioError
 from ..jobs import Job
-from ..records import TokenizationSettings
+from ..records import DATA_KINDS, TokenizationSettings
 from .datasets import DatasetMethods
 from .events import error_event
 from .parts import error_fields
-from .previews import PreviewMethods
-from .tokenizations import TokenizationMethods
+from .samples import SampleMethods
 from .tokenize_work import tokenization_record
 
 _log = logging.getLogger(__name__)
 
 
-class DatasetManager(DatasetMethods, TokenizationMethods, PreviewMethods):
+class DatasetManager(DatasetMethods, SampleMethods):
     r"""Downloads, imports, tokenizes and loads text datasets, and keeps a catalog of them.
 
     Parameters
@@ -55,8 +54,9 @@ class DatasetManager(DatasetMethods, TokenizationMethods, PreviewMethods):
     """
 
     def _after_success(self, job: Job) -> None:
-        if job.kind == "tokenize":
+        if job.kind not in DATA_KINDS:
             return
+        self._auto_indexer.add(job.dataset_id)
         with self._parts.catalog.read() as reader:
             row = reader.find_job(job.id) if reader is not None else None
         wanted = row.request.get("tokenize") if row is not None and row.request else None

@@ -28,11 +28,12 @@ from ..hub import BandwidthLimit, Hub
 from ..jobs import Job, JobRunner, Owner, Work
 from ..records import (
     ACTIVE_STATES,
-    ALL_KINDS,
+    HOLDING_KINDS,
     DatasetRecord,
     DownloadRequest,
     Event,
     ImportRequest,
+    IndexRequest,
     JobKind,
     JobSnapshot,
     StorageReport,
@@ -103,6 +104,7 @@ class Core:
                 "download": max_downloads,
                 "import": max_downloads,
                 "tokenize": max_tokenizations,
+                "index": 1,
                 "verify": 1,
             },
             storage.jobs_dir,
@@ -113,8 +115,16 @@ class Core:
         self._follower = Follower(self._parts)
         self._hub_folders: dict[str, tuple[float, Path]] = {}
         self._close_at_exit = _close_at_exit(self)
+        self._at_close: list[Callable[[], None]] = []
         if not self.read_only:
             recover(self._parts)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start what a manager does of its own accord; ``_at_close`` ends it."""
+
+    def _let_go(self, dataset_id: str) -> None:
+        """Keep nothing of a dataset open: it goes, or its index does."""
 
     def __enter__(self) -> Self:
         return self
@@ -159,6 +169,8 @@ class Core:
             Seconds to wait for the jobs' threads.
         """
         self.is_closed = True
+        for end in self._at_close:
+            end()
         self._runner.close(timeout_s)
         self._follower.close()
         self._announcer.close()
@@ -235,11 +247,12 @@ class Core:
         writer: CatalogWriter,
         kind: JobKind,
         dataset_id: str,
-        request: ImportRequest | DownloadRequest | None,
+        request: ImportRequest | DownloadRequest | IndexRequest | None,
         tokenization_id: str | None = None,
     ) -> Job:
         self._must_be_open()
-        job = Job(kind, dataset_id, tokenization_id)
+        automatic = isinstance(request, IndexRequest) and request.automatic
+        job = Job(kind, dataset_id, tokenization_id, automatic=automatic)
         self._parts.own_jobs.add(job.id)
         writer.insert_job(
             JobRow(
@@ -276,7 +289,7 @@ class Core:
         writer: CatalogWriter,
         dataset_id: str,
         what: str,
-        kinds: Collection[JobKind] = ALL_KINDS,
+        kinds: Collection[JobKind] = HOLDING_KINDS,
     ) -> None:
         by = tuple(
             f"{row.snapshot.kind} {row.snapshot.id}"
@@ -299,6 +312,8 @@ class Core:
         snapshot = job.snapshot()
         if snapshot.state not in ACTIVE_STATES:
             self._parts.own_jobs.discard(job.id)
+        if snapshot.automatic:
+            return
         if snapshot.state == "failed":
             self._announcer.announce(error_event(snapshot))
         elif snapshot.state == "succeeded":
@@ -320,6 +335,8 @@ class Core:
     def _jobs_moved(self, jobs: list[Job]) -> None:
         self._follower.notify()
         for job in jobs:
+            if job.kind == "index":
+                continue
             self._announcer.announce(progress_event(job.snapshot()))
 
     def _after_success(self, job: Job) -> None:

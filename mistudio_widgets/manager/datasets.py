@@ -33,6 +33,7 @@ from .checks import (
 )
 from .downloads import DownloadMethods
 from .import_work import ImportWork
+from .indexing import IndexMethods
 from .loading import load_split
 from .recovery import recover, settle_deletions
 from .verify_work import VerifyWork
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     import datasets
 
 
-class DatasetMethods(DownloadMethods):
+class DatasetMethods(DownloadMethods, IndexMethods):
     """What can be done with datasets."""
 
     def list_datasets(
@@ -282,16 +283,19 @@ class DatasetMethods(DownloadMethods):
         Raises
         ------
         InUseError
-            A job of it runs. Cancel that first.
+            A job of it runs. Cancel that first; only the building of its index is given up.
         NotFoundError, ReadOnlyError
         """
         self._parts.must_write("delete")
         storage = self._parts.storage
+        if not self._view.dataset(dataset_id).in_use_by:
+            self._give_up_index(dataset_id)
         trash = None
         try:
             with self._parts.catalog.write() as writer:
                 writer.get_dataset(dataset_id)
                 self._must_be_idle(writer, dataset_id, "delete")
+                self._let_go(dataset_id)
                 trash = storage.trash_dataset(dataset_id)
                 writer.delete_dataset(dataset_id)
         except BaseException:

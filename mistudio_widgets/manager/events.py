@@ -25,6 +25,7 @@ _WHILE: Final[Mapping[JobKind, DatasetStatus]] = {
     "download": "downloading",
     "import": "processing",
     "tokenize": "tokenizing",
+    "index": "ready",
     "verify": "ready",
 }
 

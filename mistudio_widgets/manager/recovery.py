@@ -14,6 +14,7 @@ from ..errors import CorruptFileError, MiStudioError, NotFoundError
 from ..jobs import interruption, is_owner_alive, read_job_file
 from ..records import DATA_KINDS, Manifest, Receipt
 from ..storage import remove_tree
+from .index_work import has_fresh_index
 from .parts import Parts, error_fields
 from .tokenize_work import note_tokenization
 
@@ -44,7 +45,11 @@ def recover(parts: Parts) -> int:
 
 def _record_end(parts: Parts, writer: CatalogWriter, row: JobRow) -> None:
     job = read_job_file(parts.storage.jobs_dir, row.snapshot.id) or row.snapshot
-    was_done = _adopt_tokenization(parts, writer, row) or _adopt_dataset(parts, writer, row)
+    was_done = (
+        _adopt_tokenization(parts, writer, row)
+        or _adopt_dataset(parts, writer, row)
+        or _adopt_index(parts, row)
+    )
     if was_done:
         writer.update_job(job.model_copy(update={"state": "succeeded", "progress": 100.0}))
         return
@@ -96,6 +101,17 @@ def _adopt_tokenization(parts: Parts, writer: CatalogWriter, row: JobRow) -> boo
     return True
 
 
+def _adopt_index(parts: Parts, row: JobRow) -> bool:
+    """Tell whether an index was published; what was not is removed, to be started over."""
+    if row.snapshot.kind != "index":
+        return False
+    with suppress(MiStudioError):
+        # under the catalog's lock, before another process may begin a new one there
+        parts.storage.trash_partial_index(row.snapshot.dataset_id)
+    manifest = find_manifest(parts, row.snapshot.dataset_id)
+    return manifest is not None and has_fresh_index(parts, manifest)
+
+
 def find_manifest(parts: Parts, dataset_id: str) -> Manifest | None:
     """Return the manifest if it is there and all its files have their size."""
     folder = parts.storage.dataset_dir(dataset_id)
@@ -125,6 +141,8 @@ def find_receipt(parts: Parts, dataset_id: str, tokenization_id: str) -> Receipt
 def _discard_leftovers(parts: Parts, row: JobRow) -> None:
     """Remove what a process did not get to remove after it had published."""
     dataset_id, tokenization_id = row.snapshot.dataset_id, row.snapshot.tokenization_id
+    if row.snapshot.kind == "index":
+        return
     if tokenization_id is not None:
         partial = parts.storage.partial_dir(dataset_id, tokenization_id)
         is_published = find_receipt(parts, dataset_id, tokenization_id) is not None

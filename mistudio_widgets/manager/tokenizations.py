@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ..catalog import CatalogWriter
 from ..errors import (
     AlreadyExistsError,
-    CorruptFileError,
     InUseError,
     InvalidRequestError,
     NotFoundError,
-    shown_path,
 )
 from ..jobs import Job, ended_job
 from ..records import (
@@ -27,6 +25,7 @@ from .checks import (
     settings_of,
 )
 from .core import Core
+from .looking import load_tensors
 from .recovery import settle_deletions
 from .tokenize_work import TokenizeWork, forget_tokenization, tokenization_record
 
@@ -190,8 +189,12 @@ class TokenizationMethods(Core):
         CorruptFileError
             Its files are not there as the receipt says.
         """
-        import torch
+        record = self._ready_tokenization(tokenization_id)
+        check_split(split, record.splits)
+        folder = self._parts.storage.tokenization_dir(record.dataset_id, tokenization_id)
+        return load_tensors(folder, split)
 
+    def _ready_tokenization(self, tokenization_id: str) -> TokenizationRecord:
         record = self.get_tokenization(tokenization_id)
         if record.status != "ready":
             raise InvalidRequestError(
@@ -199,15 +202,4 @@ class TokenizationMethods(Core):
                 field="tokenization_id",
                 hint=record.error_message or "Wait for its job.",
             )
-        check_split(split, record.splits)
-        folder = self._parts.storage.tokenization_dir(record.dataset_id, tokenization_id)
-        path = folder / f"{split}.pt"
-        try:
-            tokens: dict[str, torch.Tensor] = torch.load(path, mmap=True, weights_only=True)
-        except (OSError, RuntimeError) as error:
-            raise CorruptFileError(
-                f"{shown_path(path)} cannot be read.",
-                path=shown_path(path),
-                hint="Delete this tokenization and make it again.",
-            ) from error
-        return tokens
+        return record

@@ -19,6 +19,7 @@ from ..jobs import Job, interruption, read_job_file
 from ..records import (
     DATA_KINDS,
     DATASET_ID_PATTERN,
+    HOLDING_KINDS,
     DatasetRecord,
     JobSnapshot,
     Page,
@@ -247,7 +248,9 @@ class View:
                 folder = self._parts.storage.tokenization_dir(record.id, ready.id)
                 changes["tokenized_path"] = str(folder)
         jobs = live.of_dataset(record.id)
-        changes["in_use_by"] = tuple(f"{job.kind} {job.id}" for job in jobs)
+        changes["in_use_by"] = tuple(
+            f"{job.kind} {job.id}" for job in jobs if job.kind in HOLDING_KINDS
+        )
         shown = [job for job in jobs if job.kind in DATA_KINDS or job.kind == "tokenize"]
         if shown:
             changes["progress"] = shown[0].progress

@@ -35,7 +35,9 @@ _Given = dict[str, Any]
 _Result = Record | tuple[Record, ...]
 
 # these take a ``progress``, and end in the middle of their work when it is cancelled
-_CANCELLABLE: Final = frozenset({"plan_download"})
+_CANCELLABLE: Final = frozenset(
+    {"plan_download", "samples", "sample_tokens", "sequence_samples", "column_statistics"}
+)
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ class Answers:
     def _do(self, request: Request, progress: Progress) -> _Result:
         given: _Given = {
             name: getattr(request, name)
-            for name in request.model_fields_set - {"kind", "request_id"}
+            for name in request.model_fields_set - {"kind", "request_id", "view"}
         }
         if request.kind in _CANCELLABLE:
             given["progress"] = progress
@@ -147,12 +149,18 @@ HANDLERS: Final[Mapping[str, Callable[[Answers, DatasetManager, _Given], _Result
     "retry": lambda answers, manager, given: answers._start(manager.retry, given),  # noqa: SLF001
     "pause": lambda answers, _, given: answers._pause(given),  # noqa: SLF001
     "verify": lambda answers, manager, given: answers._start(manager.verify, given),  # noqa: SLF001
+    "build_index": lambda answers, manager, given: answers._start(manager.build_index, given),  # noqa: SLF001
+    "delete_index": lambda _, manager, given: _freed(manager.delete_index(**given)),
     "cancel": lambda answers, _, given: answers._cancel(given),  # noqa: SLF001
     "delete_dataset": lambda _, manager, given: _freed(manager.delete_dataset(**given)),
     "tokenize": lambda answers, _, given: answers._tokenize(given),  # noqa: SLF001
     "list_tokenizations": lambda _, manager, given: tuple(manager.list_tokenizations(**given)),
     "delete_tokenization": lambda _, manager, given: _freed(manager.delete_tokenization(**given)),
     "preview_tokens": lambda answers, _, given: answers._preview(given),  # noqa: SLF001
+    "samples": lambda _, manager, given: manager.samples(**given),
+    "sample_tokens": lambda _, manager, given: manager.sample_tokens(**given),
+    "sequence_samples": lambda _, manager, given: tuple(manager.sequence_samples(**given)),
+    "column_statistics": lambda _, manager, given: manager.column_statistics(**given),
     "storage": lambda _, manager, given: manager.storage(**given),
 }
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..manager import DatasetManager
 from ..messages import Request
@@ -15,10 +15,24 @@ from ..records import Event
 
 # The server lets 1000 comm messages a second through and drops the last ones too.
 _PUBLISH_EVERY_S: Final = 0.05
-_THREADS: Final = 4
-_HUB_THREADS: Final = 2
+# what may take long has threads of its own: a hub that does not answer, or a large dataset that
+# is read, must not keep Pause and Cancel waiting
+_THREADS: Final = {"panel": 4, "hub": 2, "samples": 4, "columns": 2}
+_POOLS: Final = {
+    "plan_download": "hub",
+    "samples": "samples",
+    "sample_tokens": "samples",
+    "sequence_samples": "samples",
+    "column_statistics": "columns",
+}
 
 _log = logging.getLogger(__name__)
+
+
+class _UnderWay(NamedTuple):
+    request_id: str
+    view: str | None
+    progress: Progress
 
 
 class Service:
@@ -47,13 +61,14 @@ class Service:
         self._publish = publish
         self._answer = answer
         self._lock = threading.Lock()
-        self._under_way: list[tuple[str, Progress]] = []
+        self._under_way: list[_UnderWay] = []
         self._changed = threading.Event()
         self._changed.set()
         self._stop = threading.Event()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mistudio-panel")
-        # a hub that does not answer must not keep Pause and Cancel waiting
-        self._hub_threads = ThreadPoolExecutor(_HUB_THREADS, thread_name_prefix="mistudio-hub")
+        self._threads = {
+            name: ThreadPoolExecutor(count, thread_name_prefix=f"mistudio-{name}")
+            for name, count in _THREADS.items()
+        }
         self._ends: list[Callable[[], Any]] = [manager.watch(self.wake), manager.subscribe(tell)]
         threading.Thread(target=self._run, name="mistudio-publish", daemon=True).start()
 
@@ -62,10 +77,17 @@ class Service:
         self._changed.set()
 
     def submit(self, request: Request) -> bool:
-        """Answer ``request`` in a thread; returns whether there still are threads."""
-        entry = request.request_id, Progress()
-        threads = self._hub_threads if request.kind == "plan_download" else self._threads
+        """Answer ``request`` in a thread; returns whether there still are threads.
+
+        The older requests of its view, if it names one, are aborted.
+        """
+        entry = _UnderWay(request.request_id, getattr(request, "view", None), Progress())
+        threads = self._threads[_POOLS.get(request.kind, "panel")]
         with self._lock:
+            if entry.view is not None:
+                for older in self._under_way:
+                    if older.view == entry.view:
+                        older.progress.cancel()
             try:
                 threads.submit(self._do, request, entry)
             except RuntimeError:
@@ -76,7 +98,7 @@ class Service:
     def abort(self, request_id: str) -> bool:
         """Cancel a request; returns False when it is answered already, or was never asked."""
         with self._lock:
-            found = [progress for known, progress in self._under_way if known == request_id]
+            found = [known.progress for known in self._under_way if known.request_id == request_id]
         for progress in found:
             progress.cancel()
         return bool(found)
@@ -93,17 +115,17 @@ class Service:
         self._changed.set()
         for end in self._ends:
             end()
-        for threads in (self._threads, self._hub_threads):
+        for threads in self._threads.values():
             threads.shutdown(wait=False)
         if abort:
             with self._lock:
-                found = [progress for _, progress in self._under_way]
+                found = [known.progress for known in self._under_way]
             for progress in found:
                 progress.cancel()
 
-    def _do(self, request: Request, entry: tuple[str, Progress]) -> None:
+    def _do(self, request: Request, entry: _UnderWay) -> None:
         try:
-            self._answer(request, entry[1])
+            self._answer(request, entry.progress)
         finally:
             with self._lock:
                 self._under_way.remove(entry)

@@ -6,6 +6,7 @@ settings       `TokenizationSettings`
 dataset        `DatasetRecord` and its transition table, manifests, plans, reports
 tokenization   `TokenizationRecord` and its accounting, receipts
 preview        `TokenPreview`: what a text becomes
+samples        `Sample`, `TokenView`, `ColumnStatistics`: what is seen of the data
 jobs           `JobSnapshot` and the events
 requests       what a job was asked to do
 """
@@ -43,6 +44,7 @@ from .jobs import (
     ACTIVE_STATES,
     ALL_KINDS,
     DATA_KINDS,
+    HOLDING_KINDS,
     PAUSABLE_KINDS,
     CompletedEvent,
     DownloadProgressEvent,
@@ -61,7 +63,17 @@ from .metadata import (
     merge_deep,
 )
 from .preview import PreviewToken, TokenPreview
-from .requests import DownloadRequest, ImportRequest, SampleBy
+from .requests import DownloadRequest, ImportRequest, IndexRequest, SampleBy
+from .samples import (
+    Cell,
+    CharacterStatistics,
+    ColumnStatistics,
+    Sample,
+    SampleSpan,
+    SampleToken,
+    SplitColumns,
+    TokenView,
+)
 from .settings import TokenizationSettings
 from .tokenization import (
     TOKENIZATION_TRANSITIONS,
@@ -81,12 +93,16 @@ __all__ = [
     "ALL_KINDS",
     "DATASET_ID_PATTERN",
     "DATA_KINDS",
+    "HOLDING_KINDS",
     "JOB_ID_PATTERN",
     "PAUSABLE_KINDS",
     "TOKENIZATION_ID_PATTERN",
     "TOKENIZATION_TRANSITIONS",
     "TRANSITIONS",
     "Accounting",
+    "Cell",
+    "CharacterStatistics",
+    "ColumnStatistics",
     "CompletedEvent",
     "DataFile",
     "DatasetId",
@@ -101,6 +117,7 @@ __all__ = [
     "Event",
     "HistogramBucket",
     "ImportRequest",
+    "IndexRequest",
     "JobId",
     "JobKind",
     "JobSnapshot",
@@ -112,14 +129,19 @@ __all__ = [
     "Receipt",
     "Record",
     "RenderingSource",
+    "Sample",
     "SampleBy",
+    "SampleSpan",
+    "SampleToken",
     "SchemaMetadata",
     "Source",
+    "SplitColumns",
     "SplitStatistics",
     "StorageReport",
     "StoredStatus",
     "TokenFile",
     "TokenPreview",
+    "TokenView",
     "TokenizationId",
     "TokenizationMetadata",
     "TokenizationProgressEvent",

@@ -84,10 +84,13 @@ class DatasetRecord(Record):
 
 
 class Page(Record, Generic[PageItem]):
-    """Some of ``total`` items, from ``offset`` on."""
+    """Some of ``total`` items, from ``offset`` on.
+
+    ``total`` is None only where `DatasetManager.samples` says so: while it is still counted.
+    """
 
     items: tuple[PageItem, ...]
-    total: int
+    total: int | None
     limit: int
     offset: int
 

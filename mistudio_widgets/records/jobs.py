@@ -9,13 +9,16 @@ from pydantic import Field
 from ._base import DatasetId, JobId, Record, TokenizationId, UtcDatetime
 from .dataset import DatasetStatus
 
-JobKind = Literal["download", "import", "tokenize", "verify"]
+JobKind = Literal["download", "import", "tokenize", "index", "verify"]
 JobState = Literal["queued", "running", "paused", "cancelling", "succeeded", "failed", "cancelled"]
 
 ACTIVE_STATES: Final[frozenset[JobState]] = frozenset({"queued", "running", "cancelling"})
 """States that need a living owner; a paused job waits for ``retry``, whoever calls it."""
 
 ALL_KINDS: Final[frozenset[JobKind]] = frozenset(get_args(JobKind))
+
+HOLDING_KINDS: Final[frozenset[JobKind]] = ALL_KINDS - {"index"}
+"""Jobs that keep their dataset from being deleted; an index is given up with it."""
 
 DATA_KINDS: Final[frozenset[JobKind]] = frozenset({"download", "import"})
 """Jobs that make a dataset, which is not ready while one of them is unfinished."""
@@ -36,6 +39,8 @@ class JobSnapshot(Record):
         Units per second over the last five seconds.
     eta_s : float or None
         Seconds to the end of the phase.
+    automatic : bool
+        Whether nobody asked for it: the index that follows a dataset. It tells no events.
     """
 
     id: JobId
@@ -43,6 +48,7 @@ class JobSnapshot(Record):
     dataset_id: DatasetId
     tokenization_id: TokenizationId | None = None
     state: JobState
+    automatic: bool = False
     progress: float = Field(default=0.0, ge=0, le=100)
     phase: str = ""
     done: int = 0

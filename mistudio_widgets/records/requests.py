@@ -51,3 +51,9 @@ class DownloadRequest(Record):
     splits: tuple[str, ...] | None = None
     revision: str | None = None
     tokenize: TokenizationSettings | None = None
+
+
+class IndexRequest(Record):
+    """What `DatasetManager.build_index` was asked for, or, automatic, was not."""
+
+    automatic: bool = False

@@ -78,7 +78,7 @@ class Accounting(Record):
 
 
 class HistogramBucket(Record):
-    """How many samples have ``min <= tokens < max`` tokens; the last bucket has no max."""
+    """How many samples have ``min <= n < max`` tokens (or characters); the last has no max."""
 
     range: str
     min: int

@@ -34,7 +34,7 @@ from .preview import preview_row, preview_text
 from .run import tokenize_splits
 from .shards import ShardRun, tokenize_shard
 from .summary import TokenizationResult
-from .texts import TextRules
+from .texts import TextRules, plain_texts
 
 __all__ = [
     "Shard",
@@ -42,6 +42,7 @@ __all__ = [
     "TextRules",
     "TokenizationResult",
     "content_sha256",
+    "plain_texts",
     "plan_shards",
     "preview_row",
     "preview_text",

@@ -190,6 +190,24 @@ def read_texts(batch: pa.RecordBatch, rules: TextRules, tally: Tally) -> tuple[l
     return texts, np.array(positions, dtype=np.int64)
 
 
+def plain_texts(column: pa.Array) -> pa.Array:
+    """Return conversations as texts in plain form, as they are tokenized without a template.
+
+    Returns
+    -------
+    Array of large_string, of the same length
+        Null where there is no conversation that can be written so.
+    """
+    form = conversation_format(column.type)
+    texts: list[str | None] = []
+    for (value,) in _rows(pa.RecordBatch.from_arrays([column], names=["text"])):
+        try:
+            texts.append(_text_of(value, form, TextRules())[0] if form is not None else None)
+        except NotText:
+            texts.append(None)
+    return pa.array(texts, pa.large_string())
+
+
 def _row_texts(
     values: tuple[Any, ...],
     forms: Sequence[str | None],

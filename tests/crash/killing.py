@@ -1,4 +1,4 @@
-"""Kill a process that imports or tokenizes, and look at what the next manager makes of it.
+"""Kill a process that imports, tokenizes or indexes, and look at what the next manager makes of it.
 
 A kill comes at a random moment (from outside, by time) or at a random file operation in the data
 folder (from inside, just before the operation): the few milliseconds in which things are
@@ -43,7 +43,7 @@ from mistudio_widgets.tokenization import plan_shards, run
 # many shards of little data
 writer._GROUP_BYTES = 1_000_000
 run.plan_shards = partial(plan_shards, shard_bytes=2_000_000)
-data_dir, source, tokenizer, options, fatal = sys.argv[1:]
+data_dir, source, tokenizer, options, fatal, does_index = sys.argv[1:]
 root = os.path.realpath(data_dir)
 fatal = int(fatal)
 lock = threading.Lock()
@@ -70,7 +70,9 @@ sys.addaudithook(watch)
 print("started", flush=True)
 with DatasetManager(data_dir, device="cpu") as manager:
     rows = manager.list_datasets().items
-    if tokenizer:
+    if does_index:
+        job = manager.build_index(rows[0].id)
+    elif tokenizer:
         job = manager.tokenize(rows[0].id, tokenizer=tokenizer, max_length=128, shuffle_seed=3)
     elif rows:
         job = manager.retry(rows[0].id)
@@ -118,15 +120,17 @@ def hashes(folder: Path, *patterns: str) -> dict[str, str]:
 
 @dataclass
 class Child:
-    """How to start the process that is killed; without a tokenizer it imports."""
+    """How to start the process that is killed; without a tokenizer it imports, or indexes."""
 
     source: Path
     tokenizer: Path | None = None
+    does_index: bool = False
 
     def start(self, data_dir: Path, fatal: int) -> subprocess.Popen[str]:
         tokenizer = str(self.tokenizer or "")
         options = json.dumps(IMPORT_OPTIONS)
-        arguments = [str(data_dir), str(self.source), tokenizer, options, str(fatal)]
+        does_index = "1" if self.does_index else ""
+        arguments = [str(data_dir), str(self.source), tokenizer, options, str(fatal), does_index]
         process = subprocess.Popen(
             [sys.executable, "-c", CHILD, *arguments], stdout=subprocess.PIPE, text=True
         )
@@ -357,6 +361,53 @@ def shards_made() -> Iterator[list[str]]:
         patch.setattr(shards, "_write_run", note_and_write)
         patch.setattr(run, "plan_shards", partial(plan_shards, shard_bytes=2_000_000))
         yield made
+
+
+def kill_indexes(source: Path, work_dir: Path, *, count: int, seed: int) -> Kills:
+    """Kill builds of one dataset's index; every third one is killed again as it starts over."""
+    data_dir = work_dir / "indexes"
+    Child(source).measure(data_dir)
+    child, kills = Child(source, does_index=True), Kills(seed)
+    bare_layout = layout(data_dir)
+    whole = child.measure(data_dir)
+    wanted = _searches(data_dir)
+    assert any(wanted.values())
+    _delete_indexes(data_dir)
+    number = 0
+    while kills.total < count:
+        number += 1
+        for _ in range(2 if number % 3 == 0 else 1):
+            kills.strike(child, data_dir, whole, by_time=kills.total % 2 == 0)
+        check_reader(data_dir)
+        assert _searches(data_dir) == wanted
+        with DatasetManager(data_dir, device="cpu") as manager:
+            check_writer(manager)
+            (dataset,) = manager.list_datasets().items
+            folder = data_dir / "datasets" / dataset.id
+            assert not (folder / "text_index.partial").exists()
+            manager.build_index(dataset.id).wait(300)
+            assert (folder / "text_index" / "index.json").exists()
+        assert _searches(data_dir) == wanted
+        _delete_indexes(data_dir)
+        check_layout(data_dir, bare_layout)
+    return kills
+
+
+def _searches(data_dir: Path) -> dict[str, int | None]:
+    """Return how many samples are found, by whatever is there to search with."""
+    with DatasetManager(data_dir, read_only=True) as reader:
+        (dataset,) = reader.list_datasets().items
+        return {
+            search: reader.samples(dataset.id, search=search).total
+            for search in ("import", "self*", '"return none"', "def -class")
+        }
+
+
+def _delete_indexes(data_dir: Path) -> None:
+    with DatasetManager(data_dir, device="cpu") as manager:
+        for dataset in manager.list_datasets().items:
+            manager.delete_index(dataset.id)
+            (data_dir / "datasets" / dataset.id / "text_index.unwanted").unlink()
 
 
 def _delete_tokenizations(data_dir: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crash.downloads import stop_downloads
-from crash.killing import kill_imports, kill_tokenizations, write_source
+from crash.killing import kill_imports, kill_indexes, kill_tokenizations, write_source
 from hub_server import HubServer
 
 
@@ -26,6 +26,15 @@ def test_a_killed_tokenization_is_resumed_to_the_same_bytes(
     kills.report("tokenizations")
     assert kills.total >= 3
     assert kills.num_reused > 0
+
+
+def test_a_killed_index_is_built_anew_and_never_asked(
+    tmp_path: Path, stdlib_files: list[Path]
+) -> None:
+    source = write_source(tmp_path / "texts.jsonl", stdlib_files, 12_000_000)
+    kills = kill_indexes(source, tmp_path, count=4, seed=4)
+    kills.report("indexes")
+    assert kills.total >= 4
 
 
 def test_a_cut_and_killed_download_goes_on_to_the_same_bytes(

@@ -1,0 +1,80 @@
+"""Looking into the data: pages at any offset, filters, search, statistics.
+
+filemap     `FileMap`: where rows lie, and the text column in row order
+pages       `RowReader`: rows by their numbers
+chunks      `PageReader`: some pages of a large column chunk
+footers     what a Parquet file's schema is made of, and a footer for a part of it
+thrift      the protocol in which footers and page headers are written
+cells       any value to plain JSON of bounded size
+lengths     tokens or characters of each row, and which rows are within a range
+sequences   `TokenSplit`: from a sample to its tokens and sequences, and back
+columns     `describe_splits`: what the text column is like
+text        what a word is
+query       the search language: `parse`
+pattern     a query's terms as regular expressions of RE2
+highlights  where a search stands in what is shown
+scan        search by reading, in row order
+index       search by a full-text index, ranked
+"""
+
+from .columns import describe_splits
+from .filemap import FileMap, Render, Rows
+from .highlights import first_highlights
+from .index import (
+    DISK_SHARE,
+    CannotSayError,
+    IndexReceipt,
+    Ranking,
+    TextIndex,
+    build_index,
+    index_stamp,
+    open_index,
+    read_receipt,
+)
+from .lengths import (
+    NO_LENGTH,
+    Lengths,
+    Mask,
+    check_range,
+    count_characters,
+    read_token_lengths,
+    rows_within,
+)
+from .pages import Row, RowReader
+from .query import Query, parse
+from .scan import ScannedBatch, scan
+from .sequences import TokenSplit, Windows, has_one_sequence_each, sum_mask
+
+__all__ = [
+    "DISK_SHARE",
+    "NO_LENGTH",
+    "CannotSayError",
+    "FileMap",
+    "IndexReceipt",
+    "Lengths",
+    "Mask",
+    "Query",
+    "Ranking",
+    "Render",
+    "Row",
+    "RowReader",
+    "Rows",
+    "ScannedBatch",
+    "TextIndex",
+    "TokenSplit",
+    "Windows",
+    "build_index",
+    "check_range",
+    "count_characters",
+    "describe_splits",
+    "first_highlights",
+    "has_one_sequence_each",
+    "index_stamp",
+    "open_index",
+    "parse",
+    "read_receipt",
+    "read_token_lengths",
+    "rows_within",
+    "scan",
+    "sum_mask",
+]

@@ -1,0 +1,230 @@
+"""Rows by their numbers, from anywhere in files of any size.
+
+Columns without lists are read page by page (`chunks`). Where a file has lists, DuckDB skips what
+lies before a row without unpacking it. It takes some files for something else (names that differ
+by case alone, times of nanoseconds) or not at all (text that is not UTF-8); those are read by
+pyarrow, which has to begin at the row group's start.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from ..progress import Progress
+from ..records import Cell
+from .cells import row_cells
+from .chunks import PageReader
+from .filemap import FileMap, Part, Rows, batch_rows, is_text, reading
+from .footers import CannotCutError
+
+_CONFIG: Final = {
+    "memory_limit": "256MB",
+    "threads": "2",
+    "temp_directory": "",
+    "enable_external_file_cache": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+# else it reads whole column chunks ahead: 20 ms and not 10 for a page of a large row group
+_NO_PREFETCHING: Final = "SET disable_parquet_prefetching = true"
+_ROW_NUMBER: Final = "file_row_number"
+_GLOB: Final = frozenset("*?[]{}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as it is read.
+
+    Attributes
+    ----------
+    row : int
+        Within its split.
+    text : str or None
+        The whole text.
+    columns : dict
+        The other columns, and the text column when it is not plain text.
+    """
+
+    split: str
+    row: int
+    text: str | None
+    columns: dict[str, Cell]
+
+
+class RowReader:
+    """Reads rows; holds a DuckDB instance from the first read until `close`.
+
+    *Threads:* any number at once.
+    """
+
+    def __init__(self) -> None:
+        self._pages = PageReader()
+        self._lock = threading.Lock()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._made_in = 0
+        self._inherited: list[duckdb.DuckDBPyConnection] = []
+
+    def close(self) -> None:
+        """Let go of threads and instance."""
+        self._pages.close()
+        with self._lock:
+            if self._connection is not None and self._made_in == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def read(
+        self, files: FileMap, rows: Sequence[tuple[str, int]], progress: Progress
+    ) -> list[Row]:
+        """Return rows in the order they are asked for.
+
+        Parameters
+        ----------
+        files : FileMap
+        rows : sequence of (split, row)
+            Rows within their splits, each of which is there.
+
+        Raises
+        ------
+        CorruptFileError
+            A file is gone, was replaced, or cannot be read.
+
+        *Cancellation:* between files, and while one is read from its start.
+        """
+        wanted: dict[tuple[str, int], tuple[Part, set[int]]] = {}
+        for split, row in rows:
+            part, place = files.file_of(split, row)
+            wanted.setdefault((split, part.first_row), (part, set()))[1].add(place)
+        found: dict[tuple[str, int], Row] = {}
+        for (split, first_row), (part, places) in wanted.items():
+            progress.check()
+            part.check()
+            numbers = np.array(sorted(places), dtype=np.int64)
+            table = self._read_part(part, numbers, progress)
+            for number, (text, cells) in zip(numbers.tolist(), _rows(table, files), strict=True):
+                row = first_row + number
+                found[split, row] = Row(split, row, text, cells)
+        return [found[key] for key in rows]
+
+    def _read_part(self, part: Part, numbers: Rows, progress: Progress) -> pa.Table:
+        with suppress(CannotCutError):
+            return self._pages.read(part, numbers)
+        if is_like_duckdb(part):
+            with self._cursor() as cursor:
+                try:
+                    return read_skipping(cursor, part, numbers)
+                except (duckdb.Error, pa.ArrowException):
+                    # whatever it is, the other way reads it or says what is wrong
+                    progress.check()
+        return read_from_start(part, numbers, progress)
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._lock:
+            if self._connection is not None and self._made_in != os.getpid():
+                # kept, not destroyed: the threads that would be joined are not in this process
+                self._inherited.append(self._connection)
+                self._connection = None
+            if self._connection is None:
+                self._connection = duckdb.connect(":memory:", config=dict(_CONFIG))
+                self._connection.execute(_NO_PREFETCHING)
+                self._made_in = os.getpid()
+            return self._connection.cursor()
+
+
+def _rows(table: pa.Table, files: FileMap) -> Iterator[tuple[str | None, dict[str, Cell]]]:
+    names = list(table.column_names)
+    columns = [column.combine_chunks() for column in table.columns]
+    texts: pa.Array = pa.nulls(len(table), pa.large_string())
+    if files.text_column in names:
+        place = names.index(files.text_column)
+        texts = files.as_texts(columns[place])
+        if is_plain_text(columns[place].type):
+            del names[place], columns[place]
+    for number in range(len(table)):
+        cells = row_cells(names, [column[number] for column in columns])
+        yield texts[number].as_py(), cells
+
+
+def is_plain_text(kind: pa.DataType) -> bool:
+    """Tell whether a text column shows all of itself as its text."""
+    return is_text(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def is_like_duckdb(part: Part) -> bool:
+    """Tell whether DuckDB reads the file's values as they are."""
+    names = [name.lower() for name in part.schema.names]
+    is_unique = len(set(names)) == len(names) and _ROW_NUMBER not in names and "" not in names
+    is_path = not _GLOB & set(str(part.path))
+    return is_unique and is_path and all(map(_is_like_duckdb, part.schema.types))
+
+
+def _is_like_duckdb(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        names = [field.name.lower() for field in kind]
+        is_named = len(set(names)) == len(names) and "" not in names
+        return is_named and all(_is_like_duckdb(field.type) for field in kind)
+    if pa.types.is_decimal(kind):
+        return bool(kind.precision <= 38)
+    if pa.types.is_time(kind) or pa.types.is_timestamp(kind):
+        # its times have microseconds
+        return bool(kind.unit != "ns")
+    # a key that comes twice is an error to it
+    is_odd = isinstance(kind, pa.BaseExtensionType) or pa.types.is_map(kind)
+    if pa.types.is_nested(kind) and not is_odd:
+        return _is_like_duckdb(kind.value_type)
+    return not is_odd and not pa.types.is_null(kind)
+
+
+def read_skipping(cursor: duckdb.DuckDBPyConnection, part: Part, numbers: Rows) -> pa.Table:
+    """Read rows of a file, ascending, with DuckDB; its errors and pyarrow's mean that it cannot."""
+    first, last = int(numbers[0]), int(numbers[-1])
+    if last - first + 1 == len(numbers):
+        condition = f"{_ROW_NUMBER} BETWEEN {first} AND {last}"
+    else:
+        condition = f"{_ROW_NUMBER} IN ({', '.join(map(str, numbers.tolist()))})"
+    path = str(part.path).replace("'", "''")
+    table = cursor.sql(
+        f"SELECT *, {_ROW_NUMBER} FROM read_parquet('{path}') WHERE {condition}"  # noqa: S608
+    ).to_arrow_table()
+    order = np.argsort(table.column(table.num_columns - 1).to_numpy())
+    if len(order) != len(numbers):
+        raise pa.ArrowInvalid(f"{len(order)} rows of {len(numbers)}")
+    columns = [
+        _as_stored(column.combine_chunks(), kind).take(order)
+        for column, kind in zip(table.columns[:-1], part.schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=part.schema.remove_metadata())
+
+
+def _as_stored(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Give values the type that the file's schema names: a duration comes as an integer."""
+    return array if array.type == kind else array.cast(kind)
+
+
+def read_from_start(part: Part, numbers: Rows, progress: Progress) -> pa.Table:
+    """Read rows of a file, ascending, with pyarrow."""
+    pieces = []
+    with reading(part.path) as file:
+        for group in range(file.num_row_groups):
+            first, end = (int(row) for row in part.group_rows[group : group + 2])
+            inside = numbers[(numbers >= first) & (numbers < end)]
+            if not len(inside):
+                continue
+            size = batch_rows(part, group, int(part.group_bytes[group]))
+            for batch in file.iter_batches(size, row_groups=[group], use_threads=False):
+                progress.check()
+                here = inside[(inside >= first) & (inside < first + len(batch))]
+                if len(here):
+                    pieces.append(pa.Table.from_batches([batch]).take(pa.array(here - first)))
+                first += len(batch)
+                if first > inside[-1]:
+                    break
+    return pa.concat_tables(pieces)
