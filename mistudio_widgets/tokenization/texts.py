@@ -199,10 +199,13 @@ def plain_texts(column: pa.Array) -> pa.Array:
         Null where there is no conversation that can be written so.
     """
     form = conversation_format(column.type)
+    if form is None:
+        return pa.nulls(len(column), pa.large_string())
+    rules, may_be_null = TextRules(), _has_nulls(column)
     texts: list[str | None] = []
     for (value,) in _rows(pa.RecordBatch.from_arrays([column], names=["text"])):
         try:
-            texts.append(_text_of(value, form, TextRules())[0] if form is not None else None)
+            texts.append(_text_of(value, form, rules, may_be_null=may_be_null)[0])
         except NotText:
             texts.append(None)
     return pa.array(texts, pa.large_string())
