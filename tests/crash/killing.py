@@ -29,6 +29,7 @@ import pytest
 
 from mistudio_widgets import DatasetManager
 from mistudio_widgets.errors import InvalidRequestError
+from mistudio_widgets.importer import writer
 from mistudio_widgets.tokenization import plan_shards, run, shards
 
 IMPORT_OPTIONS: dict[str, Any] = {"splits": {"train": 0.8, "test": 0.2}, "seed": 7}
@@ -283,7 +284,7 @@ def kill_imports(source: Path, work_dir: Path, *, count: int, seed: int) -> Kill
         for _ in range(2 if number % 3 == 0 else 1):
             kills.strike(child, data_dir, whole, by_time=kills.total % 2 == 0)
         check_reader(data_dir)
-        with DatasetManager(data_dir, device="cpu") as manager:
+        with _small_groups(), DatasetManager(data_dir, device="cpu") as manager:
             check_writer(manager)
             rows = manager.list_datasets().items
             if rows:
@@ -345,6 +346,14 @@ def kill_tokenizations(
         _delete_tokenizations(data_dir)
         check_layout(data_dir, bare_layout)
     return kills
+
+
+@contextmanager
+def _small_groups() -> Iterator[None]:
+    """Write row groups as small as those of the children."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "_GROUP_BYTES", 1_000_000)
+        yield
 
 
 @contextmanager
