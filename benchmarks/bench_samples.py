@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
 import threading
@@ -102,8 +103,6 @@ def paths_of(folder: Path) -> dict[str, list[str]]:
 
 def do_import(folder: Path, _pages: int) -> dict[str, Any]:
     """Lay the files into a data folder as a download does: in place, not written anew."""
-    import shutil
-
     from mistudio_widgets import DatasetManager
     from mistudio_widgets.records import DataFile, Manifest
 
@@ -138,7 +137,7 @@ def do_import(folder: Path, _pages: int) -> dict[str, Any]:
         storage.write_manifest(Manifest(dataset=record, files=tuple(files)))
         tokenizer = small_tokenizer(folder)
         made = manager.tokenize(
-            record.id, tokenizer=str(tokenizer), mode="per_sample", max_length=512
+            record.id, tokenizer=str(tokenizer), mode="per_sample", truncation="do_not_truncate"
         ).wait()
     return {"dataset_id": record.id, "tokenization_id": made.id}
 
@@ -178,17 +177,18 @@ def ours(folder: Path, pages: int) -> dict[str, Any]:
             )
             result[f"page, {split}"] = seconds
             result[f"rows, {split}"] = [item.columns["id"].value for item in first.items]
-        # half of the rows, a tenth, a few thousand far apart
-        for name, share in (("half", 0.5), ("a tenth", 0.1), ("1 in 1000", 0.001)):
-            at = int(len(lengths) * 0.4)
-            low, high = lengths[at], lengths[min(at + int(len(lengths) * share), len(lengths) - 1)]
-            if name == "1 in 1000":
-                low, high = lengths[-len(lengths) // 1000], lengths[-1]
+        # about half of the rows, a tenth, and few that lie far apart
+        ends = len(lengths) - len(lengths) // 10_000
+        for low, high in (
+            (lengths[len(lengths) * 2 // 5], lengths[len(lengths) * 9 // 10]),
+            (lengths[len(lengths) * 2 // 5], lengths[len(lengths) // 2]),
+            (lengths[ends], lengths[-1]),
+        ):
             for limit in (10, SAMPLES):
                 asked = {"split": "one", "min_tokens": low, "max_tokens": high, "limit": limit}
                 total = page(**asked).total
                 offsets = some_offsets(chance, total, pages)
-                result[f"split + tokens, {name}, {limit} rows"] = timed(
+                result[f"split + tokens, {limit} of {total:,} rows"] = timed(
                     lambda offset, asked=asked: page(**asked, offset=offset), offsets
                 )[0]
         started = time.perf_counter()
@@ -203,6 +203,7 @@ def with_datasets(folder: Path, pages: int) -> dict[str, Any]:
 
     result: dict[str, Any] = {}
     chance = random.Random(0)
+    shutil.rmtree(folder / "cache", ignore_errors=True)
     started = time.perf_counter()
     loaded = datasets.load_dataset(
         "parquet", data_files=paths_of(folder), cache_dir=str(folder / "cache")

@@ -104,8 +104,7 @@ class Progress:
                 self._marks.clear()
             if now - self._marks[-1][0] >= _SAMPLE_EVERY_S if self._marks else True:
                 self._marks.append((now, self._measured))
-                while len(self._marks) > 2 and now - self._marks[0][0] > _RATE_WINDOW_S:
-                    self._marks.popleft()
+                self._forget_before(now - _RATE_WINDOW_S)
         self.check()
 
     def check(self) -> None:
@@ -132,6 +131,8 @@ class Progress:
         with self._lock:
             now = time.monotonic()
             per_s: float | None = None
+            # also when nothing moves: the speed of what has stopped is none
+            self._forget_before(now - _RATE_WINDOW_S)
             if self._marks:
                 first_at, first_measured = self._marks[0]
                 if now - first_at >= _SAMPLE_EVERY_S and self._measured > first_measured:
@@ -148,6 +149,10 @@ class Progress:
                 per_s=per_s,
                 eta_s=eta_s,
             )
+
+    def _forget_before(self, moment_s: float) -> None:
+        while len(self._marks) > 1 and self._marks[1][0] <= moment_s:
+            self._marks.popleft()
 
     def _fraction_now(self, *, complete: bool) -> float:
         if complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 
@@ -30,7 +31,7 @@ def save_around(folder, content, *, first_byte):
     raw.write_bytes(b"\0" * first_byte + ids.numpy().tobytes())
     mapped = archive.map_tensor(raw, INT32, tuple(ids.shape), first_byte=first_byte)
     before = raw.stat().st_ino
-    size, sha256 = archive.save_around(raw, first_byte, {**content, name: mapped}, path)
+    size, sha256 = archive.save_around(raw, first_byte, {**content, name: mapped}, path, check=bool)
     assert [file.name for file in folder.iterdir()] == ["train.pt"]
     found = path.read_bytes()
     assert size == len(found)
@@ -99,6 +100,20 @@ def test_a_failing_save_leaves_the_old_file(tmp_path):
 
     content = {"input_ids": archive.map_tensor(raw, INT32, (100,)), "other": Unpicklable()}
     with pytest.raises(RuntimeError, match="no"):
-        archive.save_around(raw, 0, content, path)
+        archive.save_around(raw, 0, content, path, check=bool)
     assert path.read_bytes() == b"old"
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_full_disk_is_told_as_such(tmp_path):
+    """torch tells what a write raised as a wrong position."""
+    raw = tmp_path / "train.raw"
+    ids = torch.arange(5000, dtype=torch.int32)
+    raw.write_bytes(ids.numpy().tobytes())
+    # writing to this device fails as on a full disk
+    (tmp_path / "train.pt.tmp").symlink_to("/dev/full")
+    content = {"input_ids": archive.map_tensor(raw, INT32, (5000,)), "offsets": torch.arange(9)}
+    with pytest.raises(OSError, match="No space left") as caught:
+        archive.save_around(raw, 0, content, tmp_path / "train.pt", check=bool)
+    assert caught.value.errno == errno.ENOSPC
+    assert not list(tmp_path.glob("train.pt*"))

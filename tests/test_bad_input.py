@@ -272,3 +272,17 @@ def test_datasets_without_rows_are_refused_or_tokenized_to_nothing(
     with pytest.raises(TokenizationError, match="None of the 2 texts is left"):
         manager.tokenize(dataset.id, tokenizer=path, skip_invalid=True).wait(60)
     assert manager.get_dataset(dataset.id).status == "ready"
+
+
+def test_what_was_cut_filled_and_dropped_is_told_in_shares(
+    manager: DatasetManager, tmp_path: Path
+) -> None:
+    bare_tokenizer(tmp_path / "bare")
+    table = pa.table({"text": ["a b c a", None, "b", "a a"]})
+    dataset = manager.import_dataset(table, name="shares").wait(60)
+    asked = {"mode": "per_sample", "max_length": 3, "padding": "max_length", "skip_invalid": True}
+    record = manager.tokenize(dataset.id, tokenizer=str(tmp_path / "bare"), **asked).wait(60)
+    assert (record.truncated_share, record.padding_share) == (1 / 7, 3 / 9)
+    assert record.dropped_share == 1 / 4
+    waiting = record.model_copy(update={"accounting": None})
+    assert (waiting.truncated_share, waiting.padding_share, waiting.dropped_share) == (None,) * 3

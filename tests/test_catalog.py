@@ -15,8 +15,10 @@ from mistudio_widgets.catalog import Catalog, JobRow
 from mistudio_widgets.catalog.migrations import MIGRATIONS
 from mistudio_widgets.errors import CatalogError, CatalogVersionError, NotFoundError
 from mistudio_widgets.records import (
+    ColumnStatistics,
     DatasetRecord,
     JobSnapshot,
+    SplitColumns,
     TokenizationRecord,
     TokenizationSettings,
     new_dataset_id,
@@ -321,6 +323,49 @@ def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
         )
     with pytest.raises(CatalogVersionError, match="Upgrade"):
         Catalog(path)
+
+
+def _statistics(dataset_id: str, num_rows: int) -> ColumnStatistics:
+    split = SplitColumns(
+        num_rows=num_rows, characters=None, num_null=num_rows, num_empty=0, num_duplicates=0
+    )
+    return ColumnStatistics(
+        dataset_id=dataset_id, columns={"text": "string"}, text_column="text", splits={"a": split}
+    )
+
+
+def test_statistics_are_those_of_one_content_and_go_with_the_dataset(catalog: Catalog) -> None:
+    record = _dataset()
+    _insert(catalog, record)
+    for num_rows in (1, 2):
+        with catalog.write() as writer:
+            writer.put_column_statistics(_statistics(record.id, num_rows), f"sha{num_rows}")
+    with catalog.read() as reader:
+        assert reader is not None
+        assert reader.find_column_statistics(record.id, "sha1") is None
+        assert reader.find_column_statistics(record.id, "sha2") == _statistics(record.id, 2)
+    with catalog.write() as writer:
+        writer.delete_dataset(record.id)
+        # it was deleted while they were counted
+        writer.put_column_statistics(_statistics(record.id, 3), "sha3")
+    with catalog.read() as reader:
+        assert reader is not None
+        assert reader.find_column_statistics(record.id, "sha2") is None
+        assert reader.find_column_statistics(record.id, "sha3") is None
+
+
+def test_a_reader_of_an_older_catalog_knows_no_statistics(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    Catalog(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE column_statistics")
+        connection.execute("DELETE FROM schema_version WHERE version > 2")
+    with Catalog(path, read_only=True).read() as reader:
+        assert reader is not None
+        assert reader.find_column_statistics("ds_x", "sha") is None
+    with Catalog(path).read() as reader:
+        assert reader is not None
+        assert reader.find_column_statistics("ds_x", "sha") is None
 
 
 def test_opening_again_migrates_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from mistudio_widgets.encoders import Tokenizer, choose_engine, load_tokenizer
 from mistudio_widgets.records import TokenizationSettings
 from mistudio_widgets.tokenization import TextRules, assembly, plan_shards, tokenize_shard
 from mistudio_widgets.tokenization.documents import Documents
+from mistudio_widgets.tokenization.output import Place
 from mistudio_widgets.tokenization.specials import find_specials
 
 NUM_DOCUMENTS = 3000
@@ -62,7 +63,7 @@ def assemble(run, tokenizer, tmp_path, device, options):
     """Assemble on a device; return the bytes of every array, and what was counted."""
     work_dir, finished = run
     settings = TokenizationSettings(tokenizer="x", **options)
-    place = assembly.Place(
+    place = Place(
         work_dir=work_dir,
         name="split-0",
         ids_path=tmp_path / "train.raw",
@@ -70,14 +71,14 @@ def assemble(run, tokenizer, tmp_path, device, options):
         num_ids=tokenizer.num_ids,
         num_rows=NUM_DOCUMENTS,
     )
-    documents = Documents([finished], settings.shuffle_seed, work_dir, "split-0")
+    documents = Documents([finished], settings.shuffle_seed, work_dir, "split-0", check=bool)
     result = assembly.assemble_split(
         documents,
         find_specials(tokenizer, settings),
         settings,
         place,
         advance=lambda num_documents: None,
-        check_space=lambda num_bytes: None,
+        claim=lambda num_bytes: None,
     )
     arrays = {name: array.path.read_bytes() for name, array in result.arrays.items()}
     result.remove_files()

@@ -218,3 +218,26 @@ def test_a_hang_without_a_cancel_ends_as_unreachable(hub, found, tmp_path):
     with pytest.raises(HubUnavailableError, match="acme/six"):
         fetch(impatient, found, tmp_path)
     assert our_threads() == []
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [("acme/late-0", {}), ("tokenizer.json", {}), ("tokenizer.json", {"hang_after": 20})],
+)
+def test_a_tokenizer_that_does_not_come_does_not_hold_a_cancel_up(hub, where, what):
+    hub.add("model", "acme/late-0", {"tokenizer.json": noise(MB, seed=1)})
+    fault = hub.add_fault(where, times=9, **(what or {"gate": threading.Event()}))
+    progress = Progress()
+    patient = Hub(hub.url, timeout_s=60)
+    with running(patient.fetch_tokenizer, "acme/late-0", progress=progress) as job:
+        assert fault.struck.wait(10)
+        progress.cancel()
+        with pytest.raises(JobCancelled):
+            job.result(2.0)
+    hub.reset()
+    # the library ends once the hub answers, and brings nothing more
+    for thread in threading.enumerate():
+        if thread.name.startswith("hub-"):
+            thread.join(20)
+    assert our_threads() == []
+    assert patient.cached_tokenizer("acme/late-0") is None

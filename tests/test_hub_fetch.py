@@ -11,6 +11,7 @@ from hub_server import SIGNATURE
 from mistudio_widgets.errors import (
     CorruptFileError,
     GatedRepoError,
+    HubError,
     HubUnavailableError,
     InsufficientDiskSpaceError,
     StorageError,
@@ -137,9 +138,15 @@ def test_lasting_corruption_names_the_file_and_leaves_nothing(client, hub, tmp_p
 def test_a_body_longer_than_listed_is_stopped(client, hub, tmp_path):
     found = plan(client, "plain")
     short = HubFile("data.csv", "train", 3, None, "0" * 40, "csv")
-    with pytest.raises(CorruptFileError):
+    with pytest.raises(HubUnavailableError, match=r"data\.csv"):
         fetch(client, HubPlan(found.plan, (short,)), tmp_path)
-    assert files_below(tmp_path) == []
+    assert files_below(tmp_path / "files") == []
+
+
+def test_a_body_that_was_compressed_on_the_way_is_named(client, hub, tmp_path):
+    hub.add_fault("data.csv", status=200, body=b"x", headers={"Content-Encoding": "gzip"}, times=9)
+    with pytest.raises(HubError, match="compressed"):
+        fetch(client, plan(client, "plain"), tmp_path)
 
 
 def test_a_listed_file_that_is_not_there_is_named(client, tmp_path):

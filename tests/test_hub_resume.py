@@ -98,6 +98,7 @@ def test_a_link_that_drops_every_9_mb_finishes(client, hub, tmp_path):
         {"status": 408},
         {"status": 403, "times": 3, "origin": "cdn"},
         {"no_length": True},
+        {"status": 206, "headers": {"Content-Range": f"bytes 0-1/{'9' * 6000}"}},
     ],
 )
 def test_what_may_pass_is_tried_again(client, hub, big, tmp_path, what):
@@ -176,10 +177,8 @@ def test_corruption_after_a_cut_is_repaired_once(client, hub, big, tmp_path):
     "what",
     [
         {"corrupt": True},
-        {"content": b"something shorter"},
-        {"content": bytes(13 * MB)},
+        {"content": bytes(12 * MB)},
         {"content": bytes(13 * MB), "no_length": True},
-        {"ends_after": 7 * MB},
     ],
 )
 def test_other_bytes_than_listed_are_refused_and_leave_nothing(client, hub, big, tmp_path, what):
@@ -189,6 +188,33 @@ def test_other_bytes_than_listed_are_refused_and_leave_nothing(client, hub, big,
     assert caught.value.path == NAME
     assert files_below(tmp_path) == []
     assert len([r for r in hub.requests if r.origin == "cdn"]) == 2
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"status": 200, "body": b"<html>Please log in</html>"},
+        {"status": 200, "body": b""},
+        {"content": b"something shorter"},
+        {"content": b"<html>Please log in</html>", "no_length": True, "no_range": True},
+        {"content": bytes(13 * MB)},
+    ],
+)
+def test_an_answer_that_is_not_the_file_costs_no_byte(client, hub, big, tmp_path, what):
+    leave_a_part(client, hub, tmp_path, 7 * MB)
+    found = big_plan(client)
+    origin = {"origin": "hub"} if "status" in what else {}
+    hub.add_fault(NAME, times=99, **what, **origin)
+    progress = Impatient()
+    with pytest.raises(HubUnavailableError, match="acme/big") as caught:
+        fetch(client, found, tmp_path, progress=progress)
+    assert "network" in caught.value.hint
+    assert part_of(tmp_path).stat().st_size >= 7 * MB
+    assert progress.waited_s >= 4
+    hub.reset()
+    (file,) = fetch(client, found, tmp_path)["train"]
+    assert file.read_bytes() == big
+    assert next(r.start for r in hub.requests if r.origin == "cdn") >= 7 * MB
 
 
 # --- several calls

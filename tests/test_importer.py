@@ -306,6 +306,34 @@ def test_csv_types_widen_when_a_later_row_needs_it(src, run):
     ]
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["18446744073709551557", "12345678901234567891"], "uint64"),
+        (["1", "18446744073709551557"], "uint64"),
+        (["-1", "18446744073709551557"], "string"),
+        (["18446744073709551557", "-1"], "string"),
+        (["99999999999999999999", "1"], "string"),
+        (["9007199254740993", "1"], "int64"),
+        (["1.5", "2"], "double"),
+        (["1.5", "", "9007199254740993"], "double"),
+    ],
+)
+def test_csv_integers_stay_exact(src, run, values, kind):
+    rows = "".join(f"a text,{value}\n" for value in values)
+    table = run(write(src / "a.csv", f"text,id\n{rows}")).table()
+    assert str(table.schema.field("id").type) == kind
+    if kind != "double":
+        assert [str(value) for value in table["id"].to_pylist()] == values
+
+
+def test_exact_integers_of_several_files_share_a_type(src, run):
+    write(src / "a.csv", "text,id\na,-7\n")
+    write(src / "b.csv", "text,id\nb,18446744073709551557\n")
+    table = run(src).table()
+    assert table.sort_by("text")["id"].to_pylist() == ["-7", "18446744073709551557"]
+
+
 def test_json_types_widen_when_a_later_row_needs_it(src, run):
     filler = "x" * 1000
     first = {"text": filler, "n": 1, "z": None, "m": 1, "d": {"k": 1}}

@@ -188,6 +188,8 @@ def test_tokenizing_2000_stdlib_files_gives_their_texts_back(
     )
     assert accounting.tokens_kept == record.num_tokens
     assert ids.numel() == accounting.tokens_kept + accounting.tokens_padding
+    assert record.padding_share == accounting.tokens_padding / ids.numel() > 0
+    assert (record.truncated_share, record.dropped_share) == (0, 0)
 
     tokenizer = Tokenizer.from_file(str(tokenizer_path))
     separator = tokenizer.token_to_id("<|endoftext|>")

@@ -280,3 +280,22 @@ def test_blank_fields_of_a_form_are_none(manager: DatasetManager) -> None:
     assert plan.splits == ("train", "test")
     job = manager.download("acme/notes", name="", **given)
     assert job.wait(60).name == "acme/notes"
+
+
+@pytest.mark.parametrize("field", ["repo_id", "config", "split", "revision", "name"])
+def test_a_token_in_the_wrong_field_is_kept_nowhere(
+    manager: DatasetManager, hub: HubServer, field: str
+) -> None:
+    token = "hf_" + "AbCdEfGhIj" * 4
+    given = {"repo_id": "acme/stories", field: token}
+    with pytest.raises(InvalidRequestError, match="looks like a HuggingFace token") as caught:
+        manager.download(**given)
+    assert caught.value.field == field
+    assert token not in str(caught.value)
+    assert manager.list_datasets().total == 0
+    assert not any(token.encode() in path.read_bytes() for path in _files(manager.data_dir))
+    assert hub.requests == []
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]

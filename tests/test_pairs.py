@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from mistudio_widgets.encoders import Tokenizer, load_tokenizer
 from mistudio_widgets.errors import InvalidRequestError, TokenizationError
 from mistudio_widgets.records import TokenizationSettings
-from mistudio_widgets.tokenization import TokenizationResult, assembly, documents, shards
+from mistudio_widgets.tokenization import TokenizationResult, batches, documents, output
 
 PAIRS = [
     ("What is it?", "It is a long answer with many words in it, more than fit. " * 3),
@@ -164,8 +164,8 @@ def small_parts() -> Any:
     patch = pytest.MonkeyPatch()
     patch.setattr(documents, "CHUNK_TOKENS", 7)
     patch.setattr(documents, "CHUNK_DOCUMENTS", 3)
-    patch.setattr(assembly, "BLOCK_TOKENS", 11)
-    patch.setattr(shards, "BATCH_BYTES", 16)
+    patch.setattr(output, "BLOCK_TOKENS", 11)
+    patch.setattr(batches, "BATCH_BYTES", 16)
     yield
     patch.undo()
 

@@ -85,6 +85,21 @@ def test_speed_and_time_left_come_from_what_was_measured(monkeypatch: pytest.Mon
     assert state.eta_s == pytest.approx(10)
 
 
+def test_what_has_stopped_has_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("mistudio_widgets.progress.time.monotonic", lambda: now[0])
+    progress = Progress()
+    progress.start("fetching", total=1000, unit="bytes")
+    for _ in range(8):
+        now[0] += 1.0
+        progress.advance(50)
+    now[0] += 2.0
+    assert 0 < (progress.state().per_s or 0) < 50
+    now[0] += 4.0
+    assert progress.state().per_s is None
+    assert progress.state().eta_s is None
+
+
 def test_what_was_there_before_is_done_but_is_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("mistudio_widgets.progress.time.monotonic", lambda: now[0])

@@ -76,10 +76,15 @@ def brute_force(paths: list[Path], column: str) -> list[tuple[Any, Any]]:
     return rows
 
 
+@pytest.mark.parametrize("has_list", [False, True])
 @pytest.mark.parametrize("name", sorted(typed_columns(1)))
-def test_every_type_reads_the_same_by_page_as_in_whole(tmp_path: Path, name: str) -> None:
+def test_every_type_reads_the_same_by_page_as_in_whole(
+    tmp_path: Path, name: str, *, has_list: bool
+) -> None:
     path = tmp_path / "a.parquet"
     table = pa.table({"text": TEXTS, name: typed_columns(NUM_ROWS)[name]})
+    if has_list:
+        table = table.append_column("beside", pa.array([[n] for n in range(NUM_ROWS)]))
     pq.write_table(table, path, row_group_size=200, data_page_size=500)
     files = FileMap({"train": [path]}, "text")
     asked = [*range(195, 215), 499, 0, 7, 300]
@@ -117,7 +122,11 @@ def test_any_rows_of_any_files_equal_brute_force(data: st.DataObject) -> None:
         paths = []
         for number, size in enumerate(sizes):
             texts = data.draw(st.lists(text, min_size=size, max_size=size))
-            extra = {"n": list(range(size))} if number % 2 else {"N": ["x"] * size, "m": [0] * size}
+            extra = (
+                {"n": [[row] for row in range(size)]}
+                if number % 2
+                else {"N": ["x"] * size, "m": [0] * size}
+            )
             path = Path(folder) / f"{number}.parquet"
             columns = {"text": pa.array(texts, pa.string()), **extra}
             pq.write_table(pa.table(columns), path, row_group_size=group, data_page_size=64)
@@ -141,19 +150,20 @@ def test_any_rows_of_any_files_equal_brute_force(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("odd", ["file_row_number", "a.b", "", "Text", "split", "x'y\"z"])
-def test_columns_of_any_name(tmp_path: Path, odd: str) -> None:
+@pytest.mark.parametrize("other", [[1, 2], [[1], [2]]])
+def test_columns_of_any_name(tmp_path: Path, odd: str, other: list[Any]) -> None:
     path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"text": ["a", "b"], odd: [1, 2]}), path)
+    pq.write_table(pa.table({"text": ["a", "b"], odd: other}), path)
     files = FileMap({"train": [path]}, "text")
     found = RowReader().read(files, [("train", 1)], Progress())
     assert found[0].text == "b"
-    assert found[0].columns[odd].value == 2
+    assert found[0].columns[odd].value == other[1]
 
 
 def test_a_folder_with_marks_of_a_pattern(tmp_path: Path) -> None:
     folder = tmp_path / "a[b]*'{c}"
     folder.mkdir()
-    pq.write_table(pa.table({"text": ["a", "b"]}), folder / "x?.parquet")
+    pq.write_table(pa.table({"text": ["a", "b"], "n": [[1], [2]]}), folder / "x?.parquet")
     files = FileMap({"train": [folder / "x?.parquet"]}, "text")
     assert RowReader().read(files, [("train", 1)], Progress())[0].text == "b"
 

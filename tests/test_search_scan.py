@@ -11,6 +11,7 @@ from search_reference import ODD, TEXTS, plain_words, plainly_matches, searches_
 
 from mistudio_widgets.errors import InvalidRequestError, JobCancelled
 from mistudio_widgets.progress import Progress
+from mistudio_widgets.samples.highlights import first_highlights
 from mistudio_widgets.samples.pattern import patterns_of
 from mistudio_widgets.samples.query import Query, Term, parse
 from mistudio_widgets.samples.scan import matches, scan
@@ -132,6 +133,23 @@ def test_highlights_of_a_beginning_judge_words_whole() -> None:
     assert parse("theory").highlights("a theory", 5) == [[2, 5]]
     assert parse('"a theory"').highlights("a theory", 1) == [[0, 1]]
     assert parse("theory").highlights("a theory", 2) == []
+
+
+@given(st.data())
+def test_highlights_far_behind_are_those_of_the_whole_text(data: st.DataObject) -> None:
+    texts = data.draw(TEXTS)
+    query = parse(written(data.draw(searches_in(texts))))
+    text = " ".join(texts)
+    whole = query.highlights(text)
+    shown = first_highlights(text, query, 5)
+    if not whole:
+        assert shown == []
+    elif whole[0][0] < 5:
+        assert shown == query.highlights(text, 5)
+    else:
+        # from the hit on, or from the separator before it
+        first = whole[0][0]
+        assert shown in (query.highlights(text, first + 4), query.highlights(text, first + 5))
 
 
 @given(st.text())

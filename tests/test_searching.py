@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,19 @@ def test_a_cancel_leaves_the_search_to_others(searching: Searching, tmp_path: Pa
     gate.opened.set()
     other.join(60)
     assert results[0].total == 20
+
+
+def test_stretches_read_side_by_side_are_put_in_row_order(
+    searching: Searching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mistudio_widgets.manager.scanning._STRETCH_BYTES", 20)
+    searched = searched_in(tmp_path, [f"a {n % 3}" for n in range(200)])
+    for split in (None, "train", "test"):
+        chosen = replace(searched, split=split)
+        span = searched.files.span(split)
+        wanted = [row for row in span if row % 3 == 1]
+        page = find(searching, chosen, "1")
+        assert (page.rows.tolist(), page.total) == (wanted, len(wanted))
 
 
 def test_old_searches_that_only_count_make_room(searching: Searching, tmp_path: Path) -> None:

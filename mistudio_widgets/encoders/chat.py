@@ -77,13 +77,10 @@ class ChatTemplate:
 
     def _render(self, messages: Sequence[Message]) -> str:
         try:
-            return _compiled(self.source).render(
-                messages=messages,
-                tools=None,
-                documents=None,
-                add_generation_prompt=False,
-                **dict(self.variables),
-            )
+            template = _compiled(self.source)
+            names = {**_names(self.source, self.variables), "messages": messages}
+            # Template.render would gather the names anew for each conversation
+            return "".join(template.root_render_func(template.new_context(names, shared=True)))
         except Exception as error:
             # a template is a program, and raises whatever a program can
             raise RenderingFault(str(error).strip() or type(error).__name__) from error
@@ -145,6 +142,13 @@ def _compiled(source: str) -> jinja2.Template:
     return _environment().from_string(source)
 
 
+@lru_cache(maxsize=16)
+def _names(source: str, variables: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Return what a template may name besides the messages."""
+    given = {"tools": None, "documents": None, "add_generation_prompt": False}
+    return {**_compiled(source).globals, **given, **dict(variables)}
+
+
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
     """Return the environment that templates are written for; see transformers' own.
@@ -171,6 +175,15 @@ def _environment() -> jinja2.Environment:
         def _said(self, caller: Callable[[], str]) -> str:
             return caller()
 
+    class Sandbox(ImmutableSandboxedEnvironment):
+        """Remembers what it finds out about attributes: it asks of types and names alone."""
+
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            key = (type(obj), attr)
+            if key not in known:
+                known[key] = super().is_safe_attribute(obj, attr, value)
+            return known[key]
+
     class Names(Namespace):
         """A namespace without a way to Python's own attributes."""
 
@@ -185,7 +198,8 @@ def _environment() -> jinja2.Environment:
     def strftime_now(form: str) -> str:
         return TODAY.strftime(form)
 
-    environment = ImmutableSandboxedEnvironment(
+    known: dict[tuple[type, str], bool] = {}
+    environment = Sandbox(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
     )
     environment.filters["tojson"] = _to_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Final, get_args
 
 import numpy as np
 
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, JobCancelled
 from .engines import (
     OPENERS,
     Encoder,
     EncoderSpec,
     Engine,
+    Ids,
+    Offsets,
     Opener,
     ReferenceEncoder,
     keep_open,
@@ -81,6 +83,7 @@ def choose_engine(
     *,
     openers: Mapping[Engine, Opener] = OPENERS,
     proofs: Path | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> EncoderSpec:
     """Choose the fastest engine that gives the reference's ids.
 
@@ -96,6 +99,8 @@ def choose_engine(
     proofs : Path or None
         Folder that remembers which engine was proven for which tokenizer. What is remembered
         is not proven again, so `check_sample` goes on comparing while the engine is used.
+    check : callable
+        Called between the steps of a proof; what it raises ends it.
 
     Raises
     ------
@@ -110,21 +115,25 @@ def choose_engine(
         )
     keep_open(_spec(tokenizer, "tokenizers"), ReferenceEncoder(tokenizer.backend))
     spec = _spec(tokenizer, "fastokens")
-    if requested != "tokenizers" and _is_proven(tokenizer, spec, openers, proofs):
+    if requested != "tokenizers" and _is_proven(tokenizer, spec, openers, proofs, check):
         return spec
     return _spec(tokenizer, "tokenizers")
 
 
 def _is_proven(
-    tokenizer: Tokenizer, spec: EncoderSpec, openers: Mapping[Engine, Opener], proofs: Path | None
+    tokenizer: Tokenizer,
+    spec: EncoderSpec,
+    openers: Mapping[Engine, Opener],
+    proofs: Path | None,
+    check: Callable[[], None],
 ) -> bool:
     if openers is not OPENERS:
         # what is remembered and kept open is the real engine
-        return _probe(tokenizer, spec, openers[spec.engine]) is not None
+        return _probe(tokenizer, spec, openers[spec.engine], check) is not None
     known = recall(spec, proofs)
     if known is None:
         # two threads may both probe; they find the same
-        encoder = _probe(tokenizer, spec, openers[spec.engine])
+        encoder = _probe(tokenizer, spec, openers[spec.engine], check)
         known = encoder is not None
         if encoder is not None:
             keep_open(spec, encoder)
@@ -136,11 +145,16 @@ def _spec(tokenizer: Tokenizer, engine: Engine) -> EncoderSpec:
     return EncoderSpec(path=tokenizer.path, sha256=tokenizer.sha256, engine=engine)
 
 
-def _probe(tokenizer: Tokenizer, spec: EncoderSpec, opener: Opener) -> Encoder | None:
+def _probe(
+    tokenizer: Tokenizer, spec: EncoderSpec, opener: Opener, check: Callable[[], None]
+) -> Encoder | None:
     """Open an engine; None where it does not give the reference's ids."""
     try:
         encoder = opener(tokenizer.path)
-        is_equal = is_equal_on_probes(encoder, tokenizer)
+        check()
+        is_equal = is_equal_on_probes(encoder, tokenizer, check)
+    except JobCancelled:
+        raise
     except Exception as error:  # noqa: BLE001 -- whatever a broken engine raises, the reference runs
         _log.info("%s cannot run the tokenizer %s: %s", spec.engine, tokenizer.name, error)
         return None
@@ -173,10 +187,8 @@ def check_sample(spec: EncoderSpec, encoder: Encoder, texts: list[str]) -> None:
     chosen = texts[:: max(1, len(texts) // _SAMPLED_TEXTS)][:_SAMPLED_TEXTS]
     # any stretch of a text is a text, and both engines see the same one
     stretches = [text[:_SAMPLED_CHARS] for text in chosen]
-    ids, offsets = encoder.encode(stretches)
     reference = open_encoder(replace(spec, engine="tokenizers"))
-    expected_ids, expected_offsets = reference.encode(stretches)
-    if not (np.array_equal(offsets, expected_offsets) and np.array_equal(ids, expected_ids)):
+    if not _are_equal(encoder.encode(stretches), reference.encode(stretches)):
         raise EngineDiffersError(spec)
 
 
@@ -187,12 +199,18 @@ def disprove(spec: EncoderSpec, proofs: Path | None) -> EncoderSpec:
     return replace(spec, engine="tokenizers")
 
 
-def is_equal_on_probes(encoder: Encoder, tokenizer: Tokenizer) -> bool:
+def is_equal_on_probes(
+    encoder: Encoder, tokenizer: Tokenizer, check: Callable[[], None] = lambda: None
+) -> bool:
     """Tell whether ``encoder`` gives the reference's ids on every probe."""
     texts = probe_texts(tuple(tokenizer.special_tokens.values()))
-    ids, offsets = encoder.encode(texts)
-    expected_ids, expected_offsets = ReferenceEncoder(tokenizer.backend).encode(texts)
-    return np.array_equal(offsets, expected_offsets) and np.array_equal(ids, expected_ids)
+    found = encoder.encode(texts)
+    check()
+    return _are_equal(found, ReferenceEncoder(tokenizer.backend).encode(texts))
+
+
+def _are_equal(found: tuple[Ids, Offsets], expected: tuple[Ids, Offsets]) -> bool:
+    return np.array_equal(found[1], expected[1]) and np.array_equal(found[0], expected[0])
 
 
 def probe_texts(special_tokens: tuple[str, ...] = ()) -> list[str]:

@@ -27,7 +27,7 @@ found by `datasets` over the names of the files alone.
 from ._hub import Hub
 from ._limit import BandwidthLimit
 from ._local import FetchedFile
-from ._names import HfToken, check_repo_id, check_token_type, redacted
+from ._names import HfToken, check_no_token, check_repo_id, check_token_type, redacted
 from ._plan import HubFile, HubPlan
 from ._reading import Reading
 
@@ -39,6 +39,7 @@ __all__ = [
     "HubFile",
     "HubPlan",
     "Reading",
+    "check_no_token",
     "check_repo_id",
     "check_token_type",
     "redacted",

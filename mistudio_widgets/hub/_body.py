@@ -12,7 +12,9 @@ from typing import Any, Final
 CHUNK_BYTES: Final = 256 * 1024
 # the connection of a body that is read around the HTTP library cannot be used again
 _WORTH_A_CONNECTION_BYTES: Final = 32 << 20
-_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_RANGE: Final = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
+_REFUSED: Final = re.compile(r"bytes \*/(\d{1,18})")
+_LENGTH: Final = re.compile(r"\d{1,18}")
 
 
 class LinkBrokenError(Exception):
@@ -40,7 +42,18 @@ class LinkBrokenError(Exception):
 
 
 class RangeRefusedError(Exception):
-    """The server does not have the bytes from there on: it holds another content."""
+    """The server does not have the bytes from there on: it holds another content.
+
+    Attributes
+    ----------
+    total_bytes : int or None
+        How large that is, if the server tells.
+    """
+
+    def __init__(self, content_range: str = "") -> None:
+        super().__init__()
+        found = _REFUSED.fullmatch(content_range.strip())
+        self.total_bytes = int(found[1]) if found else None
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,16 @@ class Body:
     etag: str | None
     chunks: Iterator[bytes]
 
+    def may_be(self, size_bytes: int, *, wanted_from: int) -> bool:
+        """Whether this can be the file, of which ``wanted_from`` bytes are there already.
+
+        A login page of the network has another size. It may have none at all, and then nothing
+        is given up for it.
+        """
+        if self.total_bytes is None:
+            return self.start == wanted_from
+        return self.total_bytes == size_bytes
+
 
 def body_of(answer: Any, timeout_s: float) -> Body:
     """Return the body of an answer to a request for a file.
@@ -85,7 +108,7 @@ def body_of(answer: Any, timeout_s: float) -> Body:
         start, total = int(found[1]), found[2]
     return Body(
         start=start,
-        total_bytes=int(total) if total.isdecimal() else None,
+        total_bytes=int(total) if _LENGTH.fullmatch(total) else None,
         etag=etag and etag.removeprefix("W/").strip('"'),
         chunks=_chunks(answer, timeout_s),
     )
@@ -100,7 +123,7 @@ def _chunks(answer: Any, timeout_s: float) -> Iterator[bytes]:
     """
     chunks = answer.iter_raw()
     length = answer.headers.get("Content-Length", "")
-    left = int(length) if length.isdecimal() else 0
+    left = int(length) if _LENGTH.fullmatch(length) else 0
     connection = answer.extensions.get("network_stream")
     errors = _connection_errors(connection)
     is_plain = (

@@ -19,6 +19,7 @@ from ._faults import (
     disabled,
     no_login,
     not_a_hub,
+    not_as_stored,
     offline_mode,
     retry_after_s,
     storage_refused,
@@ -239,9 +240,11 @@ class RepoClient:
     def _check_body(self, answer: Any) -> None:
         status = answer.status_code
         if status in (200, 206):
+            if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise not_as_stored(self.repo)
             return
         if status == 416:
-            raise RangeRefusedError
+            raise RangeRefusedError(answer.headers.get("Content-Range", ""))
         error = answer_error(status, answer.headers, self.repo)
         if _is_elsewhere(answer) and 400 <= status < 500 and status != 429:
             # the storage behind the hub knows signatures, not accounts: a new one may do

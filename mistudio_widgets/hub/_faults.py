@@ -228,6 +228,23 @@ def not_a_hub(repo: Repo) -> HubError:
     )
 
 
+def not_the_file(repo: Repo, path: str) -> HubUnavailableError:
+    """Return the error for an answer that has another size than the file has."""
+    return HubUnavailableError(
+        f"{repo.host} was asked for {path} of {repo.repo_id}, and the answer is something else.",
+        hint="Check whether a login page of the network is in between; what was fetched is kept. "
+        "If it happens on another network too, tell the repository's owner.",
+    )
+
+
+def not_as_stored(repo: Repo) -> HubError:
+    """Return the error for a body that was compressed on the way, which has no known hash."""
+    return HubError(
+        f"{repo.host} sends the files of {repo.repo_id} compressed, though asked not to.",
+        hint="Check hub_endpoint, or whether a proxy of the network changes what it passes on.",
+    )
+
+
 def offline_mode(repo: Repo) -> HubUnavailableError:
     """Return the error for a user who forbade requests."""
     return HubUnavailableError(

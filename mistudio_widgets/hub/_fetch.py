@@ -23,7 +23,7 @@ from ..errors import (
 from ..progress import Progress
 from ._body import CHUNK_BYTES, LinkBrokenError, RangeRefusedError
 from ._client import RepoClient
-from ._faults import EntryMissingError
+from ._faults import EntryMissingError, not_the_file
 from ._limit import BandwidthLimit
 from ._local import FetchedFile, cache_of, lay_out, take_copy
 from ._names import check_file_name, check_same_names
@@ -191,8 +191,11 @@ class _Fetch:
             broken = LinkBrokenError()
             try:
                 self._fetch_on(part, file, counter)
-            except RangeRefusedError:
-                part.start_over()
+            except RangeRefusedError as error:
+                if error.total_bytes in (None, file.size_bytes):
+                    part.start_over()
+                else:
+                    broken = self._not_the_file(file)
             except LinkBrokenError as error:
                 broken = error
             except EntryMissingError as error:
@@ -212,8 +215,8 @@ class _Fetch:
             self._commit, file.path, start=part.size, sockets=self._sockets
         )
         with stream as body:
-            if body.total_bytes not in (None, file.size_bytes):
-                raise _MismatchError
+            if not body.may_be(file.size_bytes, wanted_from=part.size):
+                raise self._not_the_file(file)
             if part.size and (body.start != part.size or _differ(body.etag, part.etag)):
                 part.start_over()
             if body.start != part.size:
@@ -229,6 +232,9 @@ class _Fetch:
                 for portion in self._limit.portions(num_bytes, self._wait):
                     position += portion
                     counter.reach(position)
+
+    def _not_the_file(self, file: HubFile) -> LinkBrokenError:
+        return LinkBrokenError(not_the_file(self._client.repo, file.path))
 
     def _wait(self, seconds: float) -> None:
         while seconds > 0:

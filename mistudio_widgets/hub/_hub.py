@@ -159,7 +159,9 @@ class Hub:
         limit = limit or BandwidthLimit()
         return fetch_files(client, plan, partial, progress, limit=limit, copies=copies)
 
-    def fetch_tokenizer(self, repo_id: str, *, hf_token: HfToken = None) -> Path:
+    def fetch_tokenizer(
+        self, repo_id: str, *, hf_token: HfToken = None, progress: Progress | None = None
+    ) -> Path:
         """Return a folder with tokenizer.json and its companions, or a slow tokenizer's files.
 
         The folder is in the user's own HuggingFace cache, which also answers offline.
@@ -168,9 +170,14 @@ class Hub:
         ------
         TokenizerNotFoundError
             When there is no such model, or it holds no tokenizer.
+
+        *Cancellation:* at once, whatever the hub does; a file that is on its way into the cache
+        ends with its next block, or when the hub has not answered for long.
         """
         repo = Repo(self._endpoint(), "model", check_repo_id(repo_id))
-        return fetch_tokenizer_files(repo, hf_token, timeout_s=self._timeout_s)
+        return fetch_tokenizer_files(
+            repo, hf_token, timeout_s=self._timeout_s, progress=progress or Progress()
+        )
 
     def cached_tokenizer(self, repo_id: str) -> Path | None:
         """Return the folder with a tokenizer's files in the user's cache, asking no one."""

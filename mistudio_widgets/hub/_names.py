@@ -18,6 +18,7 @@ _REPO_ID: Final = re.compile(rf"(?:{_PART}/)?{_PART}")
 _URL_QUERY: Final = re.compile(r"(https?://[^\s?#'\"<>]*)[?#][^\s'\"<>]*")
 _URL_LOGIN: Final = re.compile(r"(https?://)[^\s/@'\"<>]*@")
 _TOKEN: Final = re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{3,}")
+_WHOLE_TOKEN: Final = re.compile(r"\s*(?:hf|api_org)_[A-Za-z0-9]{20,}\s*")
 # Linux takes 4096 bytes, with the data folder in front
 _MAX_PATH_BYTES: Final = 2000
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f\\]|\A[A-Za-z]:")
@@ -41,6 +42,7 @@ def check_repo_id(repo_id: object) -> str:
         raise InvalidRequestError(
             f"repo_id must be a string, not {kind}.", field="repo_id", hint=hint
         )
+    check_no_token(repo_id, "repo_id")
     if not repo_id:
         raise InvalidRequestError("The repository id is missing.", field="repo_id", hint=hint)
     bad = "--" in repo_id or ".." in repo_id or repo_id.endswith(".git")
@@ -79,6 +81,22 @@ def check_token_type(hf_token: object) -> None:
             f"hf_token must be a string, None or False, not {type(hf_token).__name__}.",
             field="hf_token",
             hint="None uses your own HuggingFace login, False none.",
+        )
+
+
+def check_no_token(value: str, field: str) -> None:
+    """Refuse a token in a field that is stored and shown; the message holds nothing of it.
+
+    Raises
+    ------
+    InvalidRequestError
+        With ``field``.
+    """
+    if _WHOLE_TOKEN.fullmatch(value):
+        raise InvalidRequestError(
+            f"{field} was given what looks like a HuggingFace token.",
+            field=field,
+            hint="Give it as hf_token: there it is used, and kept nowhere.",
         )
 
 

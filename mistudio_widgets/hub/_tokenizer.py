@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partialmethod
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +12,15 @@ from ..errors import (
     StorageError,
     TokenizerNotFoundError,
 )
+from ..progress import Progress
 from ._client import RepoClient
-from ._faults import Repo, library_error, unreachable
+from ._faults import Repo, library_error, too_slow, unreachable
 from ._names import HfToken, check_token
+from ._patience import Patience, TooSlowError
+from ._sockets import Sockets
+
+# the largest tokenizers are 30 MB
+_FETCH_S: Final = 600
 
 _FAST: Final = "tokenizer.json"
 # what transformers reads for its slow tokenizers
@@ -36,12 +42,15 @@ _COMPANIONS: Final = (
 )
 
 
-def fetch_tokenizer_files(repo: Repo, hf_token: HfToken, *, timeout_s: float) -> Path:
+def fetch_tokenizer_files(
+    repo: Repo, hf_token: HfToken, *, timeout_s: float, progress: Progress
+) -> Path:
     """Return the folder with the tokenizer's files, fetching those that are not cached.
 
     Without a network, what the cache holds is good enough.
     """
-    client = RepoClient(repo, hf_token, timeout_s=timeout_s)
+    patience = Patience(_FETCH_S, progress)
+    client = RepoClient(repo, hf_token, timeout_s=timeout_s, patience=patience)
     try:
         commit = client.info()["sha"]
         names = {file.path for file in client.tree(commit)}
@@ -58,8 +67,12 @@ def fetch_tokenizer_files(repo: Repo, hf_token: HfToken, *, timeout_s: float) ->
             f"{repo.repo_id} holds no tokenizer.",
             hint="Name a model repository that holds tokenizer.json, or a path to one.",
         )
-    folders = {_fetch(repo, commit, name, hf_token, timeout_s).parent for name in wanted}
-    return folders.pop()
+    fetch = partial(_fetch, repo, commit, hf_token=hf_token, timeout_s=timeout_s, progress=progress)
+    try:
+        files = [patience.have(partial(fetch, name), within_s=_FETCH_S) for name in wanted]
+    except (TimeoutError, TooSlowError) as error:
+        raise too_slow(repo) from error
+    return files[0].parent
 
 
 def _wanted(names: set[str]) -> list[str]:
@@ -77,7 +90,16 @@ def cached_tokenizer_files(repo_id: str) -> Path | None:
     return folders[-1] if folders else None
 
 
-def _fetch(repo: Repo, commit: str, name: str, hf_token: HfToken, timeout_s: float) -> Path:
+def _fetch(
+    repo: Repo,
+    commit: str,
+    name: str,
+    _sockets: Sockets,
+    *,
+    hf_token: HfToken,
+    timeout_s: float,
+    progress: Progress,
+) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
@@ -90,7 +112,7 @@ def _fetch(repo: Repo, commit: str, name: str, hf_token: HfToken, timeout_s: flo
                 endpoint=repo.endpoint,
                 etag_timeout=timeout_s,
                 library_name="mistudio-widgets",
-                tqdm_class=_silent_bar(),
+                tqdm_class=_silent_bar(progress),
             )
         )
     except Exception as error:  # it lets its HTTP library's own errors through
@@ -103,8 +125,15 @@ def _fetch(repo: Repo, commit: str, name: str, hf_token: HfToken, timeout_s: flo
         raise library_error(error, repo) or unreachable(repo) from error
 
 
-def _silent_bar() -> Any:
+def _silent_bar(progress: Progress) -> Any:
     # a bar drawn by a background thread lands in whatever cell is running
     from tqdm import tqdm  # type: ignore[import-untyped]
 
-    return type("SilentBar", (tqdm,), {"__init__": partialmethod(tqdm.__init__, disable=True)})
+    class SilentBar(tqdm):  # type: ignore[misc]
+        __init__ = partialmethod(tqdm.__init__, disable=True)
+
+        def update(self, n: float | None = 1) -> None:
+            progress.check()
+            super().update(n)
+
+    return SilentBar

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from ..errors import MalformedFileError, MiStudioError
@@ -21,7 +22,12 @@ from .text import blank, explain_not_text, no_rows
 # ahead: 130 MB with the first size, 390 MB with the second
 _BLOCK_BYTES: Final = (2 << 20, 8 << 20, 64 << 20, 512 << 20)
 _LINE_LIMIT_BYTES: Final = 1 << 20
-_CONVERSION: Final = re.compile(r"In CSV column #(\d+): .*conversion error to (\w+)")
+_CONVERSION: Final = re.compile(
+    r"In CSV column #(\d+): .*conversion error to (\w+)(?:: invalid value '(.*)')?"
+)
+# what a double may not hold exactly
+_LONG_INTEGER: Final = r"^\s*[+-]?\d{16,}\s*$"
+_INTEGER: Final = re.compile(r"\s*[+-]?\d+\s*")
 _DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
 
 
@@ -32,6 +38,7 @@ def read_schema(source: Source, on_read: OnRead) -> pa.Schema:
             try:
                 with _open(stream, source, block_bytes, None) as reader:
                     schema = reader.schema
+                schema = _with_exact_integers(source, schema, block_bytes, on_read)
             except (pa.ArrowInvalid, UnicodeDecodeError) as error:
                 if _is_too_long(error):
                     continue
@@ -47,6 +54,32 @@ def read_schema(source: Source, on_read: OnRead) -> pa.Schema:
             ]
         )
     raise _row_too_long(source, on_read)
+
+
+def _with_exact_integers(
+    source: Source, schema: pa.Schema, block_bytes: int, on_read: OnRead
+) -> pa.Schema:
+    """Take numbers for doubles only where no long integer would be rounded.
+
+    pyarrow reads an integer beyond 64 bits with a sign as a double: hashes and ids would change.
+    As integers they fail later, and then get a type that holds them.
+    """
+    doubles = [field.name for field in schema if pa.types.is_float64(field.type)]
+    if not doubles or len(set(schema.names)) < len(schema.names):
+        return schema
+    as_text = pa.schema([(name, pa.string()) for name in doubles])
+    with (
+        SourceStream(source, on_read) as stream,
+        _open(stream, source, block_bytes, as_text) as reader,
+    ):
+        first = next(iter(reader), None)
+    if first is None:
+        return schema
+    for name in doubles:
+        if pc.any(pc.match_substring_regex(first.column(name), _LONG_INTEGER)).as_py():
+            index = schema.get_field_index(name)
+            schema = schema.set(index, schema.field(index).with_type(pa.int64()))
+    return schema
 
 
 def read_batches(source: Source, schema: pa.Schema, on_read: OnRead) -> Iterator[pa.RecordBatch]:
@@ -102,7 +135,7 @@ def _is_too_long(error: Exception) -> bool:
 
 
 def _changed(source: Source, schema: pa.Schema, error: Exception, on_read: OnRead) -> Exception:
-    """Widen the column that a value did not fit, as far as needed: int64, double, string."""
+    """Widen the column that a value did not fit, as far as needed."""
     found = _CONVERSION.search(str(error))
     if not found or found[2] == "string":
         return _explained(source, error, on_read)
@@ -110,8 +143,18 @@ def _changed(source: Source, schema: pa.Schema, error: Exception, on_read: OnRea
     name = read_schema(source, on_read).names[int(found[1])]
     index = schema.get_field_index(name)
     field = schema.field(index)
-    wider = pa.float64() if pa.types.is_integer(field.type) else pa.string()
+    wider = _wider(field.type, found[3] or "")
     return SchemaChanged(schema.set(index, field.with_type(wider)))
+
+
+def _wider(kind: pa.DataType, value: str) -> pa.DataType:
+    """Return the type that holds what ``kind`` holds and ``value`` too, exactly."""
+    if not pa.types.is_integer(kind):
+        return pa.string()
+    if not _INTEGER.fullmatch(value):
+        return pa.float64()
+    fits = len(value) <= 40 and 0 <= int(value) < 2**64
+    return pa.uint64() if fits and pa.types.is_signed_integer(kind) else pa.string()
 
 
 def _explained(source: Source, error: Exception, on_read: OnRead) -> MiStudioError:

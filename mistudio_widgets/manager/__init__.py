@@ -13,6 +13,7 @@ import_work       what an import job does
 download_work     what a download job does
 tokenize_work     what tokenize jobs do
 events            what subscribers are told
+shown             how rows and tokens are shown
 looking           what is kept between questions about the data
 shared_work       work that several ask for and that is done once
 view              the catalog's facts with live jobs laid over them

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from ..errors import InvalidRequestError, shown_path
-from ..hub import check_repo_id
+from ..hub import check_no_token, check_repo_id
 from ..records import (
     DatasetRecord,
     DownloadRequest,
@@ -44,6 +44,7 @@ def new_dataset(
         raise InvalidRequestError(
             f"A name has 1 to {_MAX_NAME_CHARS} characters that are not all blank.", field="name"
         )
+    check_no_token(name, "name")
     now = utc_now()
     return DatasetRecord(
         id=new_dataset_id(),
@@ -88,6 +89,7 @@ def _given_name(value: object, field: str) -> str | None:
         raise InvalidRequestError(
             f"{field} must be a string, not {type(value).__name__}.", field=field
         )
+    check_no_token(value, field)
     if len(value) > _MAX_NAME_CHARS or _UNSENDABLE.search(value):
         raise InvalidRequestError(
             f"{field} is not a name that can be asked for: {value[:100]!r}.",

@@ -20,7 +20,7 @@ import numpy as np
 from .. import samples
 from ..errors import CorruptFileError, shown_path
 from ..progress import Progress
-from ..records import Manifest, TokenizationRecord
+from ..records import ColumnStatistics, Manifest, TokenizationRecord
 from .index_work import file_map, split_files
 from .parts import Parts
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
 _KEPT_MAPS: Final = 8
+_KEPT_STATISTICS: Final = 100
 _KEPT_OFFSETS_BYTES: Final = 32 * 2**20
 _KEPT_LENGTHS_BYTES: Final = 64 * 2**20
 
@@ -96,6 +97,7 @@ class Looking:
         self._parts = parts
         self._storage = parts.storage
         self.rows = samples.RowReader()
+        self.statistics: Kept[ColumnStatistics] = Kept(_KEPT_STATISTICS)
         self._maps: Kept[Looked] = Kept(_KEPT_MAPS)
         self._lengths: Kept[samples.Lengths] = Kept(_KEPT_LENGTHS_BYTES, lambda found: found.nbytes)
         # not the mapped files: those of a deleted tokenization would keep their room on disk

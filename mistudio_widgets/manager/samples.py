@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -17,15 +16,12 @@ from ..records import (
     Page,
     Sample,
     SampleSpan,
-    SampleToken,
     TokenizationRecord,
     TokenView,
 )
 from ..samples import (
-    NO_LENGTH,
     Mask,
     Query,
-    Row,
     check_range,
     describe_splits,
     parse,
@@ -37,11 +33,9 @@ from .looking import Looked, Looking
 from .previews import PreviewMethods
 from .searching import Searched, Searching
 from .shared_work import SharedWork
+from .shown import shown_sample, spelled
 from .tokenizations import TokenizationMethods
 
-_MAX_TEXT_CHARS: Final = 10_000
-_BEFORE_HIT_CHARS: Final = 200
-_MAX_HIGHLIGHTS: Final = 500
 _MAX_TOKENS: Final = 5_000
 _MAX_SPANS: Final = 1_000
 
@@ -186,7 +180,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             split=split,
             row=row,
             is_dropped=sample is None,
-            tokens=_spelled(ids, self._tokenizer_of(record)),
+            tokens=spelled(ids, self._tokenizer_of(record)),
             num_tokens=found.num_tokens(sample) if sample is not None else 0,
             spans=tuple(found.spans(sample, _MAX_SPANS)) if sample is not None else (),
         )
@@ -213,7 +207,8 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
     ) -> ColumnStatistics:
         """Return how long the texts are, how many are empty and how many come again.
 
-        All texts are read once, in a thread that all who ask share; then the catalog knows.
+        All texts are read once, in a thread that all who ask share; then the catalog knows, or,
+        where it may not be written, this manager.
 
         Raises
         ------
@@ -225,14 +220,14 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         """
         progress = progress or Progress()
         looked = self._looked(dataset_id)
-        content = looked.content_sha256
-        with self._parts.catalog.read() as reader:
-            kept = reader.find_column_statistics(dataset_id, content) if reader else None
-        if kept is not None:
-            return kept
-        return self._describing.ask(
-            (dataset_id, content), lambda inner: self._describe(looked, inner), progress
-        )
+        key = (dataset_id, looked.content_sha256)
+        kept = self._looking.statistics.get(key)
+        if kept is None:
+            with self._parts.catalog.read() as reader:
+                kept = reader.find_column_statistics(*key) if reader else None
+        if kept is None:
+            return self._describing.ask(key, lambda inner: self._describe(looked, inner), progress)
+        return self._looking.statistics.put(key, kept)
 
     def _describe(self, looked: Looked, progress: Progress) -> ColumnStatistics:
         record = self._view.dataset(looked.dataset_id)
@@ -244,6 +239,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             text_column=record.text_column,
             splits=splits,
         )
+        self._looking.statistics.put((looked.dataset_id, looked.content_sha256), found)
         if not self._parts.read_only:
             with self._parts.catalog.write() as writer:
                 writer.put_column_statistics(found, looked.content_sha256)
@@ -308,18 +304,12 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         """Read global rows as samples, in the order given."""
         places = [looked.files.split_of(row) for row in rows]
         found = self._looking.rows.read(looked.files, places, progress)
-        return tuple(
-            _sample(row, self._num_tokens(looked, row, tokenization), query) for row in found
-        )
-
-    def _num_tokens(
-        self, looked: Looked, row: Row, tokenization: TokenizationRecord | None
-    ) -> int | None:
-        if tokenization is None:
-            return None
-        num_rows = looked.files.num_rows[row.split]
-        count = int(self._looking.tokens(tokenization, row.split, num_rows)[row.row])
-        return None if count == NO_LENGTH else count
+        lengths = {}
+        if tokenization is not None:
+            for split in {split for split, _ in places}:
+                num_rows = looked.files.num_rows[split]
+                lengths[split] = self._looking.tokens(tokenization, split, num_rows)
+        return tuple(shown_sample(row, lengths.get(row.split), query) for row in found)
 
     def _tokenizer_of(self, record: TokenizationRecord) -> encoders.Tokenizer | None:
         """Return the tokenizer that made a tokenization; None when it is not there as it was."""
@@ -363,59 +353,3 @@ class _Asked:
             return None
         check_split(self.split, dict.fromkeys(splits))
         return self.split
-
-
-def _sample(row: Row, num_tokens: int | None, query: Query) -> Sample:
-    text, start, highlights = shown_text(row.text, query)
-    return Sample(
-        split=row.split,
-        row=row.row,
-        text=text,
-        text_start=start,
-        columns=row.columns,
-        num_chars=None if row.text is None else len(row.text),
-        num_tokens=num_tokens,
-        highlights=highlights,
-    )
-
-
-def shown_text(
-    text: str | None, query: Query
-) -> tuple[str | None, int, tuple[tuple[int, int], ...]]:
-    """Cut a text so that its first highlight is seen.
-
-    Returns
-    -------
-    shown : str or None
-        At most 10,000 characters.
-    start : int
-        Which character of the text it begins with.
-    highlights : tuple of pairs of int
-        Where they are in what is shown, the first 500.
-    """
-    if text is None:
-        return None, 0, ()
-    first = 0
-    ranges = query.highlights(text, _MAX_TEXT_CHARS)
-    if not ranges and len(text) > _MAX_TEXT_CHARS:
-        ranges = query.highlights(text)
-        if ranges:
-            first = min(ranges[0][0] - _BEFORE_HIT_CHARS, len(text) - _MAX_TEXT_CHARS)
-    end = first + _MAX_TEXT_CHARS
-    inside = ((low - first, min(high, end) - first) for low, high in ranges if low < end)
-    return text[first:end], first, tuple(islice(inside, _MAX_HIGHLIGHTS))
-
-
-def _spelled(ids: list[int], tokenizer: encoders.Tokenizer | None) -> tuple[SampleToken, ...]:
-    if tokenizer is None:
-        return tuple(SampleToken(id=token_id, text=None, type=None) for token_id in ids)
-    spell = encoders.Speller(tokenizer)
-    special = tokenizer.special_tokens
-    return tuple(
-        SampleToken(
-            id=token_id,
-            text=spell(token_id),
-            type="special" if token_id in special else "regular",
-        )
-        for token_id in ids
-    )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import samples
-from ..errors import JobCancelled
 from ..progress import Progress
+from .scanning import Scan, StoppedError
 
 _KEPT_INDEXES: Final = 4
 _KEPT_RESULTS: Final = 32
@@ -73,7 +71,7 @@ class Searching:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._indexes: OrderedDict[str, _OpenIndex] = OrderedDict()
-        self._results: OrderedDict[_Key, _Scan | samples.Ranking] = OrderedDict()
+        self._results: OrderedDict[_Key, Scan | samples.Ranking] = OrderedDict()
 
     def find(
         self,
@@ -108,16 +106,16 @@ class Searching:
         while True:
             result = self._result(searched, query, is_first=offset == 0)
             try:
-                if isinstance(result, _Scan):
+                if isinstance(result, Scan):
                     return _page_of_scan(
                         result, first_row, offset, limit, mask, exact_total, progress
                     )
                 return _page_of_ranking(result, first_row, offset, limit, mask)
-            except _StoppedError:
+            except StoppedError:
                 # for others' sake, between our finding it and our waiting for it
                 self._drop(searched, query, result)
             except BaseException:
-                if isinstance(result, _Scan) and result.is_over:
+                if isinstance(result, Scan) and result.is_over:
                     self._drop(searched, query, result)
                 raise
 
@@ -127,7 +125,7 @@ class Searching:
             self._indexes.pop(dataset_id, None)
             for key in [key for key in self._results if key.dataset_id == dataset_id]:
                 result = self._results.pop(key)
-                if isinstance(result, _Scan):
+                if isinstance(result, Scan):
                     result.stop()
 
     def close(self) -> None:
@@ -139,7 +137,7 @@ class Searching:
 
     def _result(
         self, searched: Searched, query: samples.Query, *, is_first: bool
-    ) -> _Scan | samples.Ranking:
+    ) -> Scan | samples.Ranking:
         key = _key(searched, query)
         with self._lock:
             known = self._results.get(key)
@@ -150,34 +148,38 @@ class Searching:
         with self._lock:
             known = self._results.get(key)
             if ranking is not None:
-                if isinstance(known, _Scan):
+                if isinstance(known, Scan):
                     known.stop_if_unattended()
-                result: _Scan | samples.Ranking = ranking
+                result: Scan | samples.Ranking = ranking
             else:
-                result = known if isinstance(known, _Scan) else _Scan(searched, query)
+                result = (
+                    known
+                    if isinstance(known, Scan)
+                    else Scan(searched.files, searched.split, query)
+                )
             self._results[key] = result
             self._results.move_to_end(key)
             self._trim()
             return result
 
     def _trim(self) -> None:
-        scans = [result for result in self._results.values() if isinstance(result, _Scan)]
+        scans = [result for result in self._results.values() if isinstance(result, Scan)]
         unattended = [scan for scan in scans[:-1] if scan.is_unattended]
         for scan in unattended[: max(len(unattended) - _UNATTENDED + 1, 0)]:
             scan.stop_if_unattended()
         for key, result in list(self._results.items()):
-            if isinstance(result, _Scan) and result.was_stopped:
+            if isinstance(result, Scan) and result.was_stopped:
                 del self._results[key]
         while len(self._results) > 1 and (
             len(self._results) > _KEPT_RESULTS
             or sum(result.num_bytes for result in self._results.values()) > _KEPT_BYTES
         ):
             _, oldest = self._results.popitem(last=False)
-            if isinstance(oldest, _Scan):
+            if isinstance(oldest, Scan):
                 oldest.stop_if_unattended()
 
     def _drop(
-        self, searched: Searched, query: samples.Query, result: _Scan | samples.Ranking
+        self, searched: Searched, query: samples.Query, result: Scan | samples.Ranking
     ) -> None:
         key = _key(searched, query)
         with self._lock:
@@ -232,112 +234,8 @@ def _key(searched: Searched, query: samples.Query) -> _Key:
     return _Key(searched.dataset_id, searched.receipt, searched.split, query)
 
 
-class _StoppedError(Exception):
-    """The scan was stopped by somebody else."""
-
-
-class _Scan:
-    """A scan in a thread of its own, which all who ask the same wait for."""
-
-    def __init__(self, searched: Searched, query: samples.Query) -> None:
-        self._changed = threading.Condition()
-        self._progress = Progress()
-        self._hits: list[_Rows] = []
-        self._num_hits = 0
-        self._num_waiting = 0
-        self._is_done = False
-        self._error: BaseException | None = None
-        threading.Thread(
-            target=self._run, args=(searched, query), name="mistudio-search", daemon=True
-        ).start()
-
-    @property
-    def num_bytes(self) -> int:
-        return 8 * self._num_hits
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it ended without having seen all."""
-        return self._error is not None or self.was_stopped
-
-    @property
-    def was_stopped(self) -> bool:
-        return self._progress.is_cancelled
-
-    @property
-    def is_unattended(self) -> bool:
-        return not self._num_waiting and not self._is_done
-
-    def stop(self) -> None:
-        self._progress.cancel()
-
-    def stop_if_unattended(self) -> None:
-        with self._changed:
-            if self.is_unattended:
-                self._progress.cancel()
-
-    @contextmanager
-    def attended(self) -> Iterator[None]:
-        """Wait inside; whoever leaves it cancelled, as the last one, ends the scan."""
-        with self._changed:
-            if self.was_stopped and not self._is_done:
-                raise _StoppedError
-            self._num_waiting += 1
-        is_cancelled = False
-        try:
-            yield
-        except JobCancelled:
-            is_cancelled = True
-            raise
-        finally:
-            with self._changed:
-                self._num_waiting -= 1
-                if is_cancelled and self.is_unattended:
-                    self._progress.cancel()
-
-    def more(self, num_hits: int | None, progress: Progress) -> tuple[_Rows, bool]:
-        """Wait for ``num_hits`` hits, None for all; return those there are, and if these are all.
-
-        There may be fewer at the end.
-        """
-        with self._changed:
-            while not self._is_done and (num_hits is None or self._num_hits < num_hits):
-                progress.check()
-                self._changed.wait(_LOOK_S)
-            progress.check()
-            if self._error is not None:
-                raise self._error
-            if len(self._hits) > 1:
-                self._hits = [np.concatenate(self._hits)]
-            return (self._hits[0] if self._hits else np.empty(0, np.int64)), self._is_done
-
-    def _run(self, searched: Searched, query: samples.Query) -> None:
-        error: BaseException | None = None
-        try:
-            for split in [searched.split] if searched.split is not None else searched.files.splits:
-                first_row = searched.files.span(split).start
-                texts = searched.files.texts(split)
-                for batch in samples.scan(texts, query, progress=self._progress):
-                    self._add(batch.hits + first_row)
-        except JobCancelled:
-            error = _StoppedError()
-        except BaseException as caught:  # noqa: BLE001 -- the edge of a thread; raised to who waits
-            error = caught
-        with self._changed:
-            self._error = error
-            self._is_done = True
-            self._changed.notify_all()
-
-    def _add(self, hits: _Rows) -> None:
-        if len(hits):
-            with self._changed:
-                self._hits.append(hits)
-                self._num_hits += len(hits)
-                self._changed.notify_all()
-
-
 def _page_of_scan(  # noqa: PLR0917 -- the parts of a question
-    scan: _Scan,
+    scan: Scan,
     first_row: int,
     offset: int,
     limit: int,

@@ -40,9 +40,11 @@ class TokenizeWork:
         self._parts.record_state(job, "running")
         job.progress.start("loading", unit="files", share=0.02)
         self._put(self._record.model_copy(update={"status": "tokenizing"}))
-        tokenizer = self._load_tokenizer()
+        tokenizer = self._load_tokenizer(job)
         job.progress.check()
-        spec = encoders.choose_engine(tokenizer, self._engine, proofs=self._proofs)
+        spec = encoders.choose_engine(
+            tokenizer, self._engine, proofs=self._proofs, check=job.progress.check
+        )
         manifest = self._parts.storage.read_manifest(job.dataset_id)
         existing = self._settle_id(job, tokenizer, manifest)
         if existing is not None:
@@ -118,12 +120,14 @@ class TokenizeWork:
     def _proofs(self) -> Path:
         return self._parts.storage.root / "tokenizers"
 
-    def _load_tokenizer(self) -> encoders.Tokenizer:
+    def _load_tokenizer(self, job: Job) -> encoders.Tokenizer:
         path = self._tokenizer
         if path is None:
-            path = self._parts.hub.fetch_tokenizer(self._record.settings.tokenizer)
-        work_dir = self._parts.storage.root / "tokenizers"
-        return encoders.load_tokenizer(path, work_dir=work_dir)
+            path = self._parts.hub.fetch_tokenizer(
+                self._record.settings.tokenizer, progress=job.progress
+            )
+        job.progress.check()
+        return encoders.recall_tokenizer(path, work_dir=self._proofs)
 
     def _settle_id(
         self, job: Job, tokenizer: encoders.Tokenizer, manifest: Manifest

@@ -153,6 +153,34 @@ class TokenizationRecord(Record):
     elapsed_s: float | None = None
     tokens_per_s: float | None = None
 
+    @property
+    def truncated_share(self) -> float | None:
+        """Which part of the texts' tokens is in no sequence, 0..1: cut off, or a dropped tail."""
+        found = self.accounting
+        if found is None:
+            return None
+        return _share(found.tokens_truncated + found.tokens_tail, found.tokens_in)
+
+    @property
+    def padding_share(self) -> float | None:
+        """Which part of the result's positions is filled, 0..1."""
+        found = self.accounting
+        if found is None:
+            return None
+        return _share(found.tokens_padding, found.tokens_kept + found.tokens_padding)
+
+    @property
+    def dropped_share(self) -> float | None:
+        """Which part of the samples was dropped, 0..1."""
+        if self.accounting is None or self.num_samples is None:
+            return None
+        num_dropped = sum(self.accounting.samples_dropped.values())
+        return _share(num_dropped, self.num_samples + num_dropped)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
 
 class TokenFile(Record):
     """One file of a tokenization; ``path`` is relative to its folder."""

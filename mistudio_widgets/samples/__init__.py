@@ -2,6 +2,9 @@
 
 filemap     `FileMap`: where rows lie, and the text column in row order
 pages       `RowReader`: rows by their numbers
+chunks      `PageReader`: some pages of a large column chunk
+footers     what a Parquet file's schema is made of, and a footer for a part of it
+thrift      the protocol in which footers and page headers are written
 cells       any value to plain JSON of bounded size
 lengths     tokens or characters of each row, and which rows are within a range
 sequences   `TokenSplit`: from a sample to its tokens and sequences, and back
@@ -9,12 +12,14 @@ columns     `describe_splits`: what the text column is like
 text        what a word is
 query       the search language: `parse`
 pattern     a query's terms as regular expressions of RE2
+highlights  where a search stands in what is shown
 scan        search by reading, in row order
 index       search by a full-text index, ranked
 """
 
 from .columns import describe_splits
 from .filemap import FileMap, Render, Rows
+from .highlights import first_highlights
 from .index import (
     DISK_SHARE,
     CannotSayError,
@@ -62,6 +67,7 @@ __all__ = [
     "check_range",
     "count_characters",
     "describe_splits",
+    "first_highlights",
     "has_one_sequence_each",
     "index_stamp",
     "open_index",

@@ -1,8 +1,9 @@
 """Rows by their numbers, from anywhere in files of any size.
 
-DuckDB skips what lies before a row without unpacking it. It takes some files for something else
-(names that differ by case alone, times of nanoseconds) or not at all (text that is not UTF-8);
-those are read by pyarrow, which has to begin at the row group's start.
+Columns without lists are read page by page (`chunks`). Where a file has lists, DuckDB skips what
+lies before a row without unpacking it. It takes some files for something else (names that differ
+by case alone, times of nanoseconds) or not at all (text that is not UTF-8); those are read by
+pyarrow, which has to begin at the row group's start.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +22,9 @@ import pyarrow as pa
 from ..progress import Progress
 from ..records import Cell
 from .cells import row_cells
+from .chunks import PageReader
 from .filemap import FileMap, Part, Rows, batch_rows, is_text, reading
+from .footers import CannotCutError
 
 _CONFIG: Final = {
     "memory_limit": "256MB",
@@ -63,13 +67,15 @@ class RowReader:
     """
 
     def __init__(self) -> None:
+        self._pages = PageReader()
         self._lock = threading.Lock()
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._made_in = 0
         self._inherited: list[duckdb.DuckDBPyConnection] = []
 
     def close(self) -> None:
-        """Let go of the instance."""
+        """Let go of threads and instance."""
+        self._pages.close()
         with self._lock:
             if self._connection is not None and self._made_in == os.getpid():
                 self._connection.close()
@@ -109,6 +115,8 @@ class RowReader:
         return [found[key] for key in rows]
 
     def _read_part(self, part: Part, numbers: Rows, progress: Progress) -> pa.Table:
+        with suppress(CannotCutError):
+            return self._pages.read(part, numbers)
         if is_like_duckdb(part):
             with self._cursor() as cursor:
                 try:

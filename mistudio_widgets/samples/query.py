@@ -118,7 +118,9 @@ class Query:
             for group in self.groups
         )
 
-    def highlights(self, text: str, num_chars: int | None = None) -> list[list[int]]:
+    def highlights(
+        self, text: str, num_chars: int | None = None, start: int = 0
+    ) -> list[list[int]]:
         """Return where what is looked for stands.
 
         Parameters
@@ -127,6 +129,8 @@ class Query:
         num_chars : int, optional
             Only the beginning is shown: a word that goes on behind it is judged whole, and the
             range ends where the beginning does.
+        start : int
+            Nothing before it is looked at; where no word goes on.
 
         Returns
         -------
@@ -140,7 +144,7 @@ class Query:
         if not self.required:
             return []
         shown = len(text) if num_chars is None else num_chars
-        found, places = _places(text, shown)
+        found, places = _places(text, shown, start)
         ranges = sorted(
             [span.start, min(span.end, shown)]
             for term in self.required
@@ -148,11 +152,11 @@ class Query:
             if span.start < shown
         )
         merged: list[list[int]] = []
-        for start, end in ranges:
-            if merged and start < merged[-1][1]:
-                merged[-1][1] = max(merged[-1][1], end)
+        for low, high in ranges:
+            if merged and low < merged[-1][1]:
+                merged[-1][1] = max(merged[-1][1], high)
             else:
-                merged.append([start, end])
+                merged.append([low, high])
         return merged
 
 
@@ -226,11 +230,13 @@ def _check_size(groups: Sequence[Group]) -> None:
         )
 
 
-def _places(text: str, shown: int | None = None) -> tuple[list[Word], dict[str, list[int]]]:
+def _places(
+    text: str, shown: int | None = None, start: int = 0
+) -> tuple[list[Word], dict[str, list[int]]]:
     found: list[Word] = []
     places: dict[str, list[int]] = {}
     behind = 0
-    for word in words(text):
+    for word in words(text, start):
         if shown is not None and word.start >= shown:
             # a phrase may begin in what is shown and end behind it
             behind += 1

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .files import TEMPORARY_SUFFIX, sync, write_all
+from .files import TEMPORARY_SUFFIX, SteadyFile, pieces_of
 
 _TORCH_TYPES: Final = {
     np.dtype(np.int32): torch.int32,
@@ -68,7 +68,12 @@ def map_tensor(
 
 
 def save_around(
-    raw: Path, first_byte: int, content: Mapping[str, Tensor], path: Path
+    raw: Path,
+    first_byte: int,
+    content: Mapping[str, Tensor],
+    path: Path,
+    *,
+    check: Callable[[], None],
 ) -> tuple[int, str]:
     """Make what ``torch.save(content, file)`` makes, out of a file with the first tensor in it.
 
@@ -80,6 +85,8 @@ def save_around(
         Where in it the bytes of the first tensor begin.
     content : dict
         Its first tensor is the one in ``raw``.
+    check : callable
+        Called before every few megabytes; what it raises ends the work.
 
     Returns
     -------
@@ -90,9 +97,15 @@ def save_around(
     moved = path.with_name(path.name + TEMPORARY_SUFFIX)
     with contextlib.ExitStack() as stack:
         stack.callback(moved.unlink, missing_ok=True)
-        writer = _Writer(stack, raw, moved, ids, first_byte)
-        # torch.save(path) would write the file's stem into the bytes
-        torch.save(dict(content), cast("IO[bytes]", writer))
+        writer = _Writer(stack, raw, moved, ids, first_byte, check)
+        try:
+            # torch.save(path) would write the file's stem into the bytes
+            torch.save(dict(content), cast("IO[bytes]", writer))
+        except RuntimeError:
+            # what a write raised, torch tells as a position that is not the expected one
+            if writer.fault is not None:
+                raise writer.fault from None
+            raise
         writer.finish()
         writer.path.replace(path)
     raw.unlink(missing_ok=True)
@@ -102,33 +115,53 @@ def save_around(
 class _Writer:
     """The file that `torch.save` sees."""
 
-    def __init__(
-        self, stack: contextlib.ExitStack, raw: Path, moved: Path, ids: Tensor, first_byte: int
+    def __init__(  # noqa: PLR0917 -- six things, each of its own type
+        self,
+        stack: contextlib.ExitStack,
+        raw: Path,
+        moved: Path,
+        ids: Tensor,
+        first_byte: int,
+        check: Callable[[], None],
     ) -> None:
         self.path = raw
         self.position = 0
         self.digest = hashlib.sha256()
+        self.fault: BaseException | None = None
+        self._check = check
         self._stack, self._moved = stack, moved
         self._ids, self._first_byte = ids, first_byte
         # what comes before the ids waits here until it is known into which file it goes
         self._head: list[bytes] | None = []
-        self._file: IO[bytes] = stack.enter_context(raw.open("r+b", buffering=0))
+        self._file = SteadyFile(stack.enter_context(raw.open("r+b", buffering=0)))
 
     def write(self, content: memoryview) -> int:
         """Take the next bytes."""
-        self.digest.update(content)
-        if self._head is None:
-            write_all(self._file, memoryview(content))
-        elif self._is_ids(content):
-            self._write_head(self._head, in_place=self.position == self._first_byte)
-            if self.path == self._moved:
-                write_all(self._file, memoryview(content))
-            else:
-                self._file.seek(len(content), io.SEEK_CUR)
-        else:
-            self._head.append(bytes(content))
+        try:
+            self._take(memoryview(content))
+        except BaseException as fault:
+            self.fault = fault
+            raise
         self.position += len(content)
         return len(content)
+
+    def _take(self, content: memoryview) -> None:
+        take = self._file.write
+        if self._head is not None:
+            if not self._is_ids(content):
+                self.digest.update(content)
+                self._head.append(bytes(content))
+                return
+            self._write_head(self._head, in_place=self.position == self._first_byte)
+            is_there = self.path != self._moved
+            take = self._skip if is_there else self._file.write
+        for piece in pieces_of(content):
+            self._check()
+            self.digest.update(piece)
+            take(piece)
+
+    def _skip(self, content: memoryview) -> None:
+        self._file.skip(len(content))
 
     def _is_ids(self, content: memoryview) -> bool:
         if len(content) != self._ids.nbytes or not len(content):
@@ -139,8 +172,9 @@ class _Writer:
         self._head = None
         if not in_place:
             self.path = self._moved
-            self._file = self._stack.enter_context(self._moved.open("wb", buffering=0))
-        write_all(self._file, memoryview(b"".join(head)))
+            moved = self._stack.enter_context(self._moved.open("wb", buffering=0))
+            self._file = SteadyFile(moved)
+        self._file.write(memoryview(b"".join(head)))
 
     def flush(self) -> None:
         """Do nothing: nothing is kept back that could go."""
@@ -149,5 +183,4 @@ class _Writer:
         """Bring the file to the disk."""
         if self._head is not None:
             self._write_head(self._head, in_place=False)
-        self._file.truncate(self.position)
-        sync(self._file)
+        self._file.end_at(self.position)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -53,16 +53,25 @@ class Documents:
         Holds the runs; the order is written beside them.
     name : str
         Prefix of those files, the split's own.
+    check : callable
+        Called before every chunk; what it raises ends the work.
     """
 
     def __init__(
-        self, runs: Iterable[ShardRun], shuffle_seed: int | None, work_dir: Path, name: str
+        self,
+        runs: Iterable[ShardRun],
+        shuffle_seed: int | None,
+        work_dir: Path,
+        name: str,
+        *,
+        check: Callable[[], None],
     ) -> None:
         self._coming = iter(runs)
         self._runs: list[ShardRun] = []
         self._work_dir = work_dir
         self._name = name
         self._seed = shuffle_seed
+        self._check = check
         self._shuffled: Path | None = None
 
     def _each_run(self) -> Iterator[ShardRun]:
@@ -112,6 +121,12 @@ class Documents:
         """Whether document i is not simply row i."""
         return self._seed is not None or any(self.dropped.values())
 
+    def _firsts(self, index: npt.NDArray[Any]) -> Iterator[int]:
+        """Yield where the chunks of an index begin."""
+        for first in range(0, len(index), CHUNK_DOCUMENTS):
+            self._check()
+            yield first
+
     def _path(self, kind: str) -> Path:
         return self._work_dir / f"{self._name}.{kind}"
 
@@ -132,7 +147,7 @@ class Documents:
         with RawFile(self._path("index"), np.int64) as index:
             for run in self._runs:
                 entries = self._index_of(run)
-                for first in range(0, len(entries), CHUNK_DOCUMENTS):
+                for first in self._firsts(entries):
                     part = entries[first : first + CHUNK_DOCUMENTS]
                     ends = position + np.cumsum(part[:, 0])
                     index.append(np.column_stack([part, ends - part[:, 0]]))
@@ -144,13 +159,14 @@ class Documents:
         """Write the index in an order that ``seed`` alone decides."""
         index = map_array(index_path, np.int64).reshape(-1, 4)
         with RawFile(self._path("order"), np.int64) as numbers:
-            for first in range(0, len(index), CHUNK_DOCUMENTS):
+            for first in self._firsts(index):
                 numbers.append(np.arange(first, min(first + CHUNK_DOCUMENTS, len(index))))
             numbers.publish()
-        order = map_array(numbers.path, np.int64, writable=True)
+        # NumPy shuffles its own kind of array a hundred times faster, without holding the GIL
+        order = np.asarray(map_array(numbers.path, np.int64, writable=True))
         np.random.Generator(np.random.PCG64(seed)).shuffle(order)
         with RawFile(self._path("shuffled"), np.int64) as shuffled:
-            for first in range(0, len(index), CHUNK_DOCUMENTS):
+            for first in self._firsts(index):
                 shuffled.append(index[order[first : first + CHUNK_DOCUMENTS]])
             shuffled.publish()
         return shuffled.path
@@ -160,7 +176,7 @@ class Documents:
         in_order = self._seed is None
         parts = map(self._index_of, self._each_run()) if in_order else [self._shuffled_index()]
         for part in parts:
-            for first in range(0, len(part), CHUNK_DOCUMENTS):
+            for first in self._firsts(part):
                 piece = np.array(part[first : first + CHUNK_DOCUMENTS])
                 yield piece[:, 0].copy(), piece[:, 1].copy()
 
@@ -175,7 +191,7 @@ class Documents:
             return
         index = self._shuffled_index()
         run_starts = np.cumsum([0, *(run.num_tokens for run in self._runs)], dtype=np.int64)
-        for part in _pieces(index):
+        for part in self._pieces(index):
             lengths, _, firsts, starts = part.T.copy()
             ids = self._read_scattered(run_starts, starts, lengths)
             yield DocumentChunk(ids, lengths, firsts)
@@ -183,10 +199,19 @@ class Documents:
     def _chunks_of(self, run: ShardRun) -> Iterator[DocumentChunk]:
         # reading costs less than the page faults of a mapped file
         with (self._work_dir / f"{run.name}.ids").open("rb", buffering=0) as file:
-            for part in _pieces(self._index_of(run)):
+            for part in self._pieces(self._index_of(run)):
                 lengths, _, firsts = part.T.copy()
                 ids = np.fromfile(file, np.int32, int(lengths.sum()))
                 yield DocumentChunk(ids, lengths, firsts)
+
+    def _pieces(self, index: npt.NDArray[Any]) -> Iterator[_Ints]:
+        """Cut an index where documents reach the bounds of a chunk."""
+        for first in self._firsts(index):
+            part = np.array(index[first : first + CHUNK_DOCUMENTS])
+            numbers = (np.cumsum(part[:, 0]) - 1) // CHUNK_TOKENS
+            bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(part)]
+            for start, stop in pairwise(bounds):
+                yield part[start:stop]
 
     def _ids_of(self, number: int) -> npt.NDArray[Any]:
         return map_array(self._work_dir / f"{self._runs[number].name}.ids", np.int32)
@@ -209,16 +234,6 @@ class Documents:
         """Remove what was written beside the runs."""
         for kind in ("index", "order", "shuffled"):
             self._path(kind).unlink(missing_ok=True)
-
-
-def _pieces(index: npt.NDArray[Any]) -> Iterator[_Ints]:
-    """Cut an index where documents reach the bounds of a chunk."""
-    for first in range(0, len(index), CHUNK_DOCUMENTS):
-        part = np.array(index[first : first + CHUNK_DOCUMENTS])
-        numbers = (np.cumsum(part[:, 0]) - 1) // CHUNK_TOKENS
-        bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(part)]
-        for start, stop in pairwise(bounds):
-            yield part[start:stop]
 
 
 def _ranges(starts: _Ints, sizes: _Ints) -> _Ints:

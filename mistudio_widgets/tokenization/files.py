@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 import zlib
@@ -20,7 +19,8 @@ from ..errors import InsufficientDiskSpaceError, shown_path
 
 TEMPORARY_SUFFIX = ".tmp"
 
-_PIECE_BYTES = 2**20
+PIECE_BYTES = 16 * 2**20
+_READ_BYTES = 2**20
 _SYNC_BYTES = 32 * 2**20
 
 
@@ -43,12 +43,6 @@ def sync(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file as 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def replace_file(path: Path, content: bytes) -> None:
     """Write a small file, whole or not at all unless the power fails."""
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
@@ -66,6 +60,38 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class SteadyFile:
+    """An unbuffered file that goes to the disk while it grows.
+
+    So its end need not wait for all of it, and nothing holds a cancel up.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._unsynced_bytes = 0
+
+    def write(self, content: memoryview) -> None:
+        """Write all of ``content``."""
+        write_all(self._file, content)
+        self._unsynced_bytes += content.nbytes
+        if self._unsynced_bytes >= _SYNC_BYTES:
+            self.sync()
+
+    def skip(self, num_bytes: int) -> None:
+        """Leave bytes as they are."""
+        self._file.seek(num_bytes, os.SEEK_CUR)
+
+    def sync(self) -> None:
+        """Bring what was written to the disk."""
+        sync(self._file)
+        self._unsynced_bytes = 0
+
+    def end_at(self, num_bytes: int) -> None:
+        """Cut off what is behind; all is on disk then."""
+        self._file.truncate(num_bytes)
+        self.sync()
 
 
 class RawFile:
@@ -90,12 +116,11 @@ class RawFile:
         self.first_byte = first_byte
         self.num_items = 0
         self.crc32 = 0
-        self._is_kept = is_kept
-        self._unsynced_bytes = 0
         self._temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
         self._file = self._temporary.open("wb", buffering=0)
         if first_byte:
             self._file.seek(first_byte)
+        self._steady = SteadyFile(self._file) if is_kept else None
 
     def __enter__(self) -> Self:
         return self
@@ -114,12 +139,11 @@ class RawFile:
     def append(self, values: npt.NDArray[Any]) -> None:
         """Write more items."""
         content = np.ascontiguousarray(values, dtype=self.dtype)
-        write_all(self._file, content.data)
+        if self._steady is None:
+            write_all(self._file, content.data)
+        else:
+            self._steady.write(content.data)
         self.num_items += content.size
-        self._unsynced_bytes += content.nbytes
-        if self._is_kept and self._unsynced_bytes >= _SYNC_BYTES:
-            sync(self._file)
-            self._unsynced_bytes = 0
 
     def append_checked(self, values: npt.NDArray[Any]) -> None:
         """Write more items, and take them into ``crc32``."""
@@ -133,6 +157,13 @@ class RawFile:
         self._temporary.replace(self.path)
 
 
+def pieces_of(content: memoryview) -> Iterator[memoryview]:
+    """Cut bytes into pieces that are written or hashed in a moment."""
+    view = content.cast("B") if content.nbytes else memoryview(b"")
+    for first in range(0, len(view), PIECE_BYTES):
+        yield view[first : first + PIECE_BYTES]
+
+
 def write_all(file: IO[bytes], content: memoryview) -> None:
     """Write to an unbuffered file, which may take less than all at once."""
     view = content.cast("B") if content.nbytes else memoryview(b"")
@@ -144,7 +175,7 @@ def file_crc32(path: Path) -> int:
     """Return the crc32 of a file."""
     found = 0
     with path.open("rb", buffering=0) as file:
-        while piece := file.read(_PIECE_BYTES):
+        while piece := file.read(_READ_BYTES):
             found = zlib.crc32(piece, found)
     return found
 

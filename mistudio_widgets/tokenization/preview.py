@@ -13,8 +13,8 @@ import pyarrow as pa
 from ..encoders import Piece, Speller, Tokenizer, split_text
 from ..errors import InvalidRequestError, TokenizationError
 from ..records import PreviewToken, TokenizationSettings, TokenPreview
+from .columns import as_strings, check_columns, open_parquet
 from .rendering import choose_rendering
-from .shards import as_strings, check_columns, open_parquet
 from .specials import Frame, find_frame
 from .texts import NotText, Tally, TextRules, read_texts
 

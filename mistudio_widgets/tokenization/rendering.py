@@ -10,7 +10,7 @@ from ..encoders import ChatTemplate, Tokenizer
 from ..errors import InvalidRequestError
 from ..importer import conversation_format
 from ..records import RenderingSource, TokenizationSettings
-from .shards import open_parquet
+from .columns import open_parquet
 
 
 @dataclass(frozen=True)

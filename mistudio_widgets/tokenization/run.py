@@ -16,8 +16,10 @@ from ..errors import InvalidRequestError, TokenizationError
 from ..progress import Progress
 from ..records import TokenFile, TokenizationSettings
 from .files import TEMPORARY_SUFFIX, disk_full_is_clear, sync_folder
+from .memory import note_idle
+from .planning import Shard, plan_shards
 from .rendering import choose_rendering
-from .shards import Shard, ShardRun, plan_shards
+from .shards import ShardRun
 from .specials import find_frame
 from .stages import Stages
 from .summary import TokenizationResult, summarize
@@ -100,12 +102,13 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     ``work_dir`` holds whole shards only.
     """
     began = time.monotonic()
+    note_idle()
     chosen = _choose_splits(splits, settings)
     paths = chain.from_iterable(chosen.values())
     rendering = choose_rendering(paths, text_column, tokenizer, settings)
     frame = find_frame(tokenizer, settings, rendering.template)
     rules = TextRules.of(settings, frame.room, rendering.template)
-    shards = plan_shards(chosen, text_column, settings.pair_column)
+    shards = plan_shards(chosen, text_column, settings.pair_column, check=progress.check)
     required_bytes = 3 * sum(shard.num_bytes for shard in shards)
     check_space(required_bytes)
     for folder in (work_dir, out_dir):
@@ -163,7 +166,7 @@ def _choose_splits(
 
 def _sweep(work_dir: Path, out_dir: Path) -> None:
     """Remove what a killed run had not finished."""
-    unfinished = {work_dir: ("split-*",), out_dir: ("*.raw",)}
+    unfinished = {work_dir: ("split-*", "stop"), out_dir: ("*.raw",)}
     for folder, patterns in unfinished.items():
         for pattern in (f"*{TEMPORARY_SUFFIX}", *patterns):
             for path in folder.glob(pattern):
@@ -258,8 +261,9 @@ class _Run:
         num_rows: int,
         check_space: Callable[[int], None],
     ) -> SplitResult:
-        from .assembly import Place, assemble_split
+        from .assembly import assemble_split
         from .documents import Documents
+        from .output import Place
 
         name = f"split-{number}"
         place = Place(
@@ -270,7 +274,14 @@ class _Run:
             num_ids=self._tokenizer.num_ids,
             num_rows=num_rows,
         )
-        documents = Documents(runs, self._settings.shuffle_seed, self._work_dir, name)
+        documents = Documents(
+            runs, self._settings.shuffle_seed, self._work_dir, name, check=self._progress.check
+        )
+
+        def claim(num_bytes: int) -> None:
+            self._progress.check()
+            check_space(num_bytes)
+
         try:
             with self.stages.time("pack"):
                 return assemble_split(
@@ -279,7 +290,7 @@ class _Run:
                     self._settings,
                     place,
                     advance=self._advance,
-                    check_space=check_space,
+                    claim=claim,
                 )
         finally:
             documents.remove_files()
@@ -308,7 +319,7 @@ class _Run:
             for split, result in results.items():
                 self._progress.check()
                 with self.stages.time("save"):
-                    saved = save_split(result, split, self._out_dir)
+                    saved = save_split(result, split, self._out_dir, check=self._progress.check)
                 files.extend(saved)
                 self._progress.advance(len(saved))
         except BaseException:

@@ -169,9 +169,10 @@ def read_texts(batch: pa.RecordBatch, rules: TextRules, tally: Tally) -> tuple[l
     texts: list[str] = []
     positions: list[int] = []
     forms = [conversation_format(column.type) for column in batch.columns]
+    has_nulls = [_has_nulls(column) for column in batch.columns]
     for position, values in enumerate(_rows(batch)):
         try:
-            row = _row_texts(values, forms, rules)
+            row = _row_texts(values, forms, has_nulls, rules)
         except NotText as fault:
             if not rules.skip_invalid:
                 fault.position = position
@@ -198,22 +199,28 @@ def plain_texts(column: pa.Array) -> pa.Array:
         Null where there is no conversation that can be written so.
     """
     form = conversation_format(column.type)
+    if form is None:
+        return pa.nulls(len(column), pa.large_string())
+    rules, may_be_null = TextRules(), _has_nulls(column)
     texts: list[str | None] = []
     for (value,) in _rows(pa.RecordBatch.from_arrays([column], names=["text"])):
         try:
-            texts.append(_text_of(value, form, TextRules())[0] if form is not None else None)
+            texts.append(_text_of(value, form, rules, may_be_null=may_be_null)[0])
         except NotText:
             texts.append(None)
     return pa.array(texts, pa.large_string())
 
 
 def _row_texts(
-    values: tuple[Any, ...], forms: Sequence[str | None], rules: TextRules
+    values: tuple[Any, ...],
+    forms: Sequence[str | None],
+    has_nulls: Sequence[bool],
+    rules: TextRules,
 ) -> list[tuple[str, int]]:
     row: list[tuple[str, int]] = []
-    for value, form in zip(values, forms, strict=True):
+    for value, form, may_be_null in zip(values, forms, has_nulls, strict=True):
         try:
-            row.append(_text_of(value, form, rules))
+            row.append(_text_of(value, form, rules, may_be_null=may_be_null))
         except NotText as fault:
             if row and rules.pair is not None:
                 fault.column = rules.pair.column
@@ -239,7 +246,18 @@ def _value(scalar: pa.Scalar) -> Any:
 _NOT_UTF8: Final = object()
 
 
-def _text_of(value: Any, form: str | None, rules: TextRules) -> tuple[str, int]:
+def _has_nulls(column: pa.Array) -> bool:
+    """Tell whether anything in a column is null, at any depth."""
+    if column.null_count:
+        return True
+    if pa.types.is_struct(column.type):
+        return any(map(_has_nulls, column.flatten()))
+    return pa.types.is_nested(column.type) and _has_nulls(column.flatten())
+
+
+def _text_of(
+    value: Any, form: str | None, rules: TextRules, *, may_be_null: bool
+) -> tuple[str, int]:
     """Return the text of a value and how many characters cleaning changed."""
     if value is None:
         raise NotText("null", "is null")
@@ -248,7 +266,7 @@ def _text_of(value: Any, form: str | None, rules: TextRules) -> tuple[str, int]:
     is_cleaned = rules.cleaning == "safe"
     if form is None:
         return clean_safely(value) if is_cleaned else (value, 0)
-    messages, num_changed = _messages(value, form), 0
+    messages, num_changed = _messages(value, form, may_be_null=may_be_null), 0
     if is_cleaned:
         messages, num_changed = _cleaned(messages)
     try:
@@ -258,21 +276,19 @@ def _text_of(value: Any, form: str | None, rules: TextRules) -> tuple[str, int]:
     return text, num_changed
 
 
-def _messages(value: list[Any], form: str) -> list[Message]:
+def _messages(value: list[Any], form: str, *, may_be_null: bool) -> list[Message]:
     """Return messages with role and content; what Arrow filled with null is left out."""
-    if any(message is None for message in value):
+    if may_be_null and any(message is None for message in value):
         raise NotText("not_text", "holds a message that is null")
-    if form == "role/content":
-        return [_without_nulls(message) for message in value]
-    return [
-        _without_nulls(
+    if form != "role/content":
+        value = [
             {
                 "role": _ROLES.get(message["from"], message["from"] or ""),
                 "content": message["value"],
             }
-        )
-        for message in value
-    ]
+            for message in value
+        ]
+    return [_without_nulls(message) for message in value] if may_be_null else value
 
 
 def _without_nulls(value: Any) -> Any:

@@ -6,14 +6,17 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ..encoders import EncoderSpec
+from ..errors import JobCancelled
 from ..progress import Progress
-from .shards import Shard, ShardRun, tokenize_shard
+from .planning import Shard
+from .shards import ShardRun, tokenize_shard
 from .texts import TextRules
 
 _MAX_THREADS: Final = 16
@@ -32,13 +35,14 @@ def shard_runs(
 ) -> Iterator[Iterator[ShardRun]]:
     """Tokenize all shards; their runs come in the order of the shards, each when it is finished.
 
-    *Cancellation:* threads stop within a batch, other executors between shards. Whatever ends
-    the ``with`` block, no worker is running any more. Of several faults the first in order is
+    *Cancellation:* workers stop within a batch. Whatever ends the ``with`` block, no worker is
+    running any more. Of several faults the first in order is
     raised.
     """
     with _pool(executor) as (pool, shares_memory):
         # a Progress has locks, so it cannot travel to another process
-        on_batch: Callable[[int], None] | None = progress.advance if shares_memory else None
+        stop = StopFile(str(work_dir / "stop"))
+        on_batch: Callable[[int], None] = progress.advance if shares_memory else stop
         futures: list[Future[ShardRun]] = []
         failed = threading.Event()
         try:
@@ -51,7 +55,12 @@ def shard_runs(
         except BaseException:
             for future in futures:
                 future.cancel()
-            wait(futures)
+            if progress.is_cancelled:
+                stop.put()
+            try:
+                wait(futures)
+            finally:
+                stop.remove()
             _raise_first(futures)
             raise
 
@@ -80,6 +89,28 @@ def _in_order(
         if counts:
             progress.advance(shard.num_rows)
         yield run
+
+
+@dataclass(frozen=True)
+class StopFile:
+    """Tells workers in other processes that the job is cancelled, by a file that they look for."""
+
+    path: str
+
+    def __call__(self, _num_rows: int) -> None:
+        """Raise `JobCancelled` where the file is."""
+        if Path(self.path).exists():
+            raise JobCancelled
+
+    def put(self) -> None:
+        """Stop them."""
+        # on a full disk they end after their shards
+        with suppress(OSError):
+            Path(self.path).touch()
+
+    def remove(self) -> None:
+        """Let others begin."""
+        Path(self.path).unlink(missing_ok=True)
 
 
 class _WorkerFailedError(Exception):

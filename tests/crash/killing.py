@@ -18,20 +18,32 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mistudio_widgets import DatasetManager
 from mistudio_widgets.errors import InvalidRequestError
+from mistudio_widgets.importer import writer
+from mistudio_widgets.tokenization import plan_shards, run, shards
 
 IMPORT_OPTIONS: dict[str, Any] = {"splits": {"train": 0.8, "test": 0.2}, "seed": 7}
 
 CHILD = """
 import json, os, signal, sys, threading
+from functools import partial
 from mistudio_widgets import DatasetManager
+from mistudio_widgets.importer import writer
+from mistudio_widgets.tokenization import plan_shards, run
 
+# many shards of little data
+writer._GROUP_BYTES = 1_000_000
+run.plan_shards = partial(plan_shards, shard_bytes=2_000_000)
 data_dir, source, tokenizer, options, fatal, does_index = sys.argv[1:]
 root = os.path.realpath(data_dir)
 fatal = int(fatal)
@@ -151,6 +163,7 @@ class Kills:
     random: random.Random = field(init=False)
     num_by_time: int = 0
     num_by_operation: int = 0
+    num_reused: int = 0
     phases: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -160,15 +173,28 @@ class Kills:
     def total(self) -> int:
         return self.num_by_time + self.num_by_operation
 
-    def strike(self, child: Child, data_dir: Path, whole: Undisturbed, *, by_time: bool) -> None:
-        """Start the child and kill it, unless it was faster: then it is not counted."""
+    def strike(
+        self,
+        child: Child,
+        data_dir: Path,
+        whole: Undisturbed,
+        *,
+        by_time: bool,
+        within: tuple[float, float] = (0, 1),
+    ) -> None:
+        """Start the child and kill it, unless it was faster: then it is not counted.
+
+        ``within`` is a part of its file operations.
+        """
         if by_time:
             process = child.start(data_dir, 0)
             _end_after(process, self.random.uniform(0, 0.95 * whole.elapsed_s))
             _rest_of(process)
             where = _phase(data_dir)
         else:
-            process = child.start(data_dir, self.random.randint(1, whole.num_operations))
+            first, last = (int(part * whole.num_operations) for part in within)
+            number = self.random.randint(first + 1, last)
+            process = child.start(data_dir, number)
             where = "before " + plain(_rest_of(process).strip())
         if process.returncode != -signal.SIGKILL:
             return
@@ -178,6 +204,7 @@ class Kills:
 
     def report(self, what: str) -> None:
         print(f"\n{what}: {self.num_by_time} kills by time, {self.num_by_operation} by operation")
+        print(f"  {self.num_reused} finished shards were used again")
         for where, count in self.phases.most_common():
             print(f"  {count:3d} {where}")
 
@@ -257,7 +284,7 @@ def kill_imports(source: Path, work_dir: Path, *, count: int, seed: int) -> Kill
         for _ in range(2 if number % 3 == 0 else 1):
             kills.strike(child, data_dir, whole, by_time=kills.total % 2 == 0)
         check_reader(data_dir)
-        with DatasetManager(data_dir, device="cpu") as manager:
+        with _small_groups(), DatasetManager(data_dir, device="cpu") as manager:
             check_writer(manager)
             rows = manager.list_datasets().items
             if rows:
@@ -280,22 +307,38 @@ def kill_tokenizations(
     Child(source).measure(data_dir)
     child, kills = Child(source, tokenizer), Kills(seed)
     whole = child.measure(data_dir)
+    num_shards = sum(
+        len(plan_shards({"any": [path]}, "text", shard_bytes=2_000_000))
+        for path in data_dir.rglob("raw/*.parquet")
+    )
     wanted, wanted_layout = hashes(data_dir / "datasets", "*.pt", "*.npy"), layout(data_dir)
     assert len(wanted) == 4
     _delete_tokenizations(data_dir)
     bare_layout = layout(data_dir)
+    # amid the shards, so that some are finished
+    kills.strike(child, data_dir, whole, by_time=False, within=(0.65, 0.8))
     number = 0
-    while kills.total < count:
+    while kills.total < count or not number:
         number += 1
-        for _ in range(2 if number % 3 == 0 else 1):
+        # the first is killed already
+        for _ in range(2 if number % 3 == 0 else number > 1):
             kills.strike(child, data_dir, whole, by_time=kills.total % 2 == 0)
         check_reader(data_dir)
         with DatasetManager(data_dir, device="cpu") as manager:
             check_writer(manager)
             dataset = manager.list_datasets().items[0]
-            record = manager.tokenize(
-                dataset.id, tokenizer=str(tokenizer), max_length=128, shuffle_seed=3
-            ).wait(300)
+            is_ready = any(r.status == "ready" for r in manager.list_tokenizations(dataset.id))
+            finished = {path.stem for path in data_dir.rglob("tok_*.partial/shard-*.json")}
+            with shards_made() as made:
+                record = manager.tokenize(
+                    dataset.id, tokenizer=str(tokenizer), max_length=128, shuffle_seed=3
+                ).wait(300)
+            # every shard once: by the one that was killed, or now
+            assert len(made) == len(set(made))
+            assert not finished & set(made)
+            if not is_ready:
+                assert len(finished | set(made)) == num_shards
+                kills.num_reused += len(finished)
             assert manager.list_tokenizations(dataset.id) == [record]
             assert record.status == "ready"
         assert hashes(data_dir / "datasets", "*.pt", "*.npy") == wanted
@@ -303,6 +346,30 @@ def kill_tokenizations(
         _delete_tokenizations(data_dir)
         check_layout(data_dir, bare_layout)
     return kills
+
+
+@contextmanager
+def _small_groups() -> Iterator[None]:
+    """Write row groups as small as those of the children."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "_GROUP_BYTES", 1_000_000)
+        yield
+
+
+@contextmanager
+def shards_made() -> Iterator[list[str]]:
+    """Tokenize in the children's shards; note which of them are made, not found."""
+    made: list[str] = []
+    write_run = shards._write_run
+
+    def note_and_write(shard: shards.Shard, *arguments: Any) -> shards.ShardRun:
+        made.append(shard.name)
+        return write_run(shard, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "_write_run", note_and_write)
+        patch.setattr(run, "plan_shards", partial(plan_shards, shard_bytes=2_000_000))
+        yield made
 
 
 def kill_indexes(source: Path, work_dir: Path, *, count: int, seed: int) -> Kills:

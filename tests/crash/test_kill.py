@@ -25,6 +25,7 @@ def test_a_killed_tokenization_is_resumed_to_the_same_bytes(
     kills = kill_tokenizations(source, tokenizer_path, tmp_path, count=3, seed=2)
     kills.report("tokenizations")
     assert kills.total >= 3
+    assert kills.num_reused > 0
 
 
 def test_a_killed_index_is_built_anew_and_never_asked(
