@@ -15,6 +15,7 @@ from ..records import Event
 
 # The server lets 1000 comm messages a second through and drops the last ones too.
 _PUBLISH_EVERY_S: Final = 0.05
+_LOOK_EVERY_S: Final = 5.0
 # what may take long has threads of its own: a hub that does not answer, or a large dataset that
 # is read, must not keep Pause and Cancel waiting
 _THREADS: Final = {"panel": 4, "hub": 2, "previews": 2, "samples": 4, "columns": 2}
@@ -47,6 +48,8 @@ class Service:
         Gets every event of the manager.
     answer : callable
         Does a request and sends its one reply. Its progress is cancelled by `abort`.
+    is_over : callable
+        Asked now and then whether nobody looks any more, and ends this if so.
 
     *Threads:* every method may be called from any thread, and returns at once.
     """
@@ -58,7 +61,9 @@ class Service:
         publish: Callable[[], None],
         tell: Callable[[Event], None],
         answer: Callable[[Request, Progress], None],
+        is_over: Callable[[], bool],
     ) -> None:
+        self._is_over = is_over
         self._publish = publish
         self._answer = answer
         self._lock = threading.Lock()
@@ -133,10 +138,12 @@ class Service:
 
     def _run(self) -> None:
         while True:
-            self._changed.wait()
-            self._changed.clear()
-            if self._stop.is_set():
+            is_changed = self._changed.wait(_LOOK_EVERY_S)
+            if self._stop.is_set() or self._is_over():
                 return
+            if not is_changed:
+                continue
+            self._changed.clear()
             try:
                 self._publish()
             except Exception:  # noqa: BLE001 -- the edge of a thread: the next change tries again

@@ -32,6 +32,8 @@ from .cells import replaced_by
 from .service import Service
 
 _STORAGE_EVERY_S: Final = 5.0
+# a view pings every 5 s
+_FORGOTTEN_AFTER_S: Final = 12.0
 _SHOWN_DATASETS: Final = 50
 _BUNDLE: Final = Path(__file__).parents[1] / "static" / "widget.js"
 
@@ -70,7 +72,8 @@ class DatasetsPanel(anywidget.AnyWidget):
     ) -> None:
         self._service_lock = threading.Lock()
         self._service: Service | None = None
-        self._is_closed = False
+        self._is_closed = self._is_replaced = False
+        self._heard_at = time.monotonic()
         if not _BUNDLE.exists():
             raise MiStudioError(
                 "The panel's front end is not built.",
@@ -88,7 +91,7 @@ class DatasetsPanel(anywidget.AnyWidget):
         self._serve()
         # ipywidgets and IPython's ``Out`` keep every panel alive, so none ends by itself
         for older in replaced_by(self):
-            older._rest()  # noqa: SLF001
+            older._make_way()  # noqa: SLF001
 
     def close(self) -> None:
         """Take the panel off the page; the manager lives on."""
@@ -105,8 +108,20 @@ class DatasetsPanel(anywidget.AnyWidget):
                     publish=self._publish,
                     tell=self._send_event,
                     answer=self._answer,
+                    is_over=self._is_forgotten,
                 )
             return self._service
+
+    def _make_way(self) -> None:
+        self._is_replaced = True
+        self._rest()
+
+    def _is_forgotten(self) -> bool:
+        """Rest again when the view that brought a replaced panel back is gone."""
+        is_over = self._is_replaced and time.monotonic() - self._heard_at > _FORGOTTEN_AFTER_S
+        if is_over:
+            self._rest()
+        return is_over
 
     def _rest(self, *, abort: bool = False) -> None:
         with self._service_lock:
@@ -181,6 +196,7 @@ class DatasetsPanel(anywidget.AnyWidget):
         except MiStudioError as error:
             self.send(failure(request_id_of(content), error))
             return
+        self._heard_at = time.monotonic()
         service = self._serve()
         if request.kind == "ping":
             self.send(success(request.request_id, Pong(version=__version__)))
