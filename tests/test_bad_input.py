@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from test_tokenization import invalid_column, load, real_rows, tokenize
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers
 from trained_tokenizers import save_byte_level, save_llama_like, save_word_piece
 
-from mistudio_widgets import DatasetManager
+from mistudio_widgets import DatasetManager, TokenizationSettings
 from mistudio_widgets.encoders import Tokenizer, load_tokenizer, recall_tokenizer
-from mistudio_widgets.errors import InvalidRequestError, MiStudioError, TokenizationError
+from mistudio_widgets.errors import (
+    CorruptFileError,
+    InvalidRequestError,
+    MiStudioError,
+    TokenizationError,
+)
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +247,80 @@ def test_a_tokenizer_that_changed_while_it_was_used_is_refused(tmp_path: Path) -
     ):
         tokenize(tmp_path, tokenizer, {"train": [path]}, executor=pool)
     assert not list((tmp_path / "out").iterdir())
+
+
+class Meddler(ThreadPoolExecutor):
+    """Changes a tokenizer's file when the first shard is tokenized."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(1)
+        self._path = path
+
+    def submit(self, call: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        content = json.loads(self._path.read_text())
+        self._path.write_text(json.dumps(content, indent=1))
+        return super().submit(call, *arguments, **options)
+
+
+def test_a_record_never_tells_of_files_that_changed_meanwhile(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    save_byte_level(home)
+    with (
+        Meddler(home / "tokenizer.json") as executor,
+        DatasetManager(tmp_path / "data", device="cpu", executor=executor) as manager,
+    ):
+        dataset = manager.import_dataset(pa.table({"text": ["a b", "c"]}), name="a").wait(60)
+        job = manager.tokenize(dataset.id, tokenizer=home)
+        with pytest.raises(TokenizationError, match="changed"):
+            job.wait(60)
+        assert [item.status for item in manager.list_tokenizations(dataset.id)] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("begin_sequence_token", True),
+        ("sequence_separator_token", False),
+        ("max_length", True),
+        ("stride", False),
+        ("min_chars", True),
+        ("shuffle_seed", True),
+        ("begin_sequence_token", "\ud800"),
+        ("sequence_separator_token", "\ud800x"),
+        ("chat_template", "\udfff"),
+        ("tokenizer", "\ud800"),
+    ],
+)
+def test_what_is_no_number_and_no_text_is_refused(field: str, value: object) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        TokenizationSettings(**{"tokenizer": "t", field: value})
+    assert caught.value.field.startswith(field)
+
+
+@pytest.mark.parametrize("given", [{"text": 5}, {"text": b"a"}, {"row": "0"}, {"row": True}])
+def test_a_preview_of_something_else_is_refused(
+    manager: DatasetManager, tokenizer_path: Path, given: dict[str, Any]
+) -> None:
+    text = given.pop("text", None)
+    with pytest.raises(InvalidRequestError, match="must be"):
+        manager.preview_tokens(text, tokenizer=tokenizer_path, **given)
+
+
+@pytest.mark.parametrize("damage", ["dict", "list", "object", "longer", "cut"])
+def test_tokens_are_loaded_as_the_receipt_says_or_not(
+    manager: DatasetManager, tokenizer_path: Path, damage: str
+) -> None:
+    dataset = manager.import_dataset(pa.table({"text": ["a b", "c"]}), name="a").wait(60)
+    record = manager.tokenize(dataset.id, tokenizer=tokenizer_path).wait(60)
+    (path,) = manager.data_dir.rglob("train.pt")
+    others = {"dict": {"x": 1}, "list": [1], "object": Path("x")}
+    if damage in others:
+        torch.save(others[damage], path)
+    else:
+        content = path.read_bytes()
+        path.write_bytes(content + b"x" if damage == "longer" else content[:-5])
+    with pytest.raises(CorruptFileError, match=r"train\.pt"):
+        manager.load_tokens(record.id, "train")
 
 
 def test_a_tokenizer_that_changed_since_makes_another_tokenization(

@@ -503,3 +503,20 @@ def test_what_a_read_only_panel_says_of_damaged_files_names_no_folder(
         assert reply["error"]["code"] == "corrupt_file"
         assert str(manager.data_dir) not in str(reply)
         assert "~" not in str(reply)
+
+
+def test_a_replaced_panel_rests_again_when_nobody_asks_it(
+    panel: DatasetsPanel, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publishers = [thread for thread in threading.enumerate() if "mistudio-publish" in thread.name]
+    panel._make_way()
+    for thread in publishers:
+        thread.join(10)
+    monkeypatch.setattr("mistudio_widgets.panel.service._LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("mistudio_widgets.panel.widget._FORGOTTEN_AFTER_S", 0.05)
+    assert wire.ask("ping")["ok"]
+    woken = [thread for thread in threading.enumerate() if "mistudio-publish" in thread.name]
+    for thread in woken:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in (*publishers, *woken))
+    assert wire.ask("storage")["ok"]

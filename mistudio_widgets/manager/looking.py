@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from .. import samples
 from ..errors import CorruptFileError, shown_path
 from ..progress import Progress
-from ..records import ColumnStatistics, Manifest, TokenizationRecord
+from ..records import ColumnStatistics, Manifest, Receipt, TokenizationRecord
 from .index_work import file_map, split_files
 from .parts import Parts
 
@@ -192,22 +193,34 @@ def content_sha256(manifest: Manifest) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def load_tensors(folder: Path, split: str) -> dict[str, torch.Tensor]:
+def load_tensors(
+    folder: Path, split: str, receipt: Receipt | None = None
+) -> dict[str, torch.Tensor]:
     """Map ``{split}.pt`` of a tokenization.
+
+    Parameters
+    ----------
+    receipt : Receipt, optional
+        Its size must be what this says.
 
     Raises
     ------
     CorruptFileError
-        It is missing or damaged.
+        It is missing or damaged, or holds something else.
     """
     import torch
 
     path = folder / f"{split}.pt"
     try:
-        tensors: dict[str, torch.Tensor] = torch.load(path, mmap=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
+        found: object = torch.load(path, mmap=True, weights_only=True)
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         raise _unreadable(path) from error
-    return tensors
+    if not isinstance(found, dict) or not found.keys() >= {"input_ids", "sample_starts"}:
+        raise _unreadable(path)
+    sizes = {file.path: file.size_bytes for file in receipt.files} if receipt else {}
+    if sizes.get(path.name, path.stat().st_size) != path.stat().st_size:
+        raise _unreadable(path)
+    return found
 
 
 def _array(tensor: torch.Tensor | None) -> Any:

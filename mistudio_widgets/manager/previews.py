@@ -72,6 +72,14 @@ class PreviewMethods(Core):
         ``manager.preview_tokens("Hello world", tokenizer="gpt2").num_tokens``
         """
         chosen = settings_of(settings, options)
+        if not isinstance(text, str | None):
+            raise InvalidRequestError(
+                f"text must be a string, not {type(text).__name__}.", field="text"
+            )
+        if not isinstance(row, int) or isinstance(row, bool):
+            raise InvalidRequestError(
+                f"row must be a whole number, not {type(row).__name__}.", field="row"
+            )
         if (text is None) == (dataset_id is None):
             raise InvalidRequestError(
                 "Give a text, or a dataset_id, and not both.",

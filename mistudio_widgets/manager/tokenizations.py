@@ -179,8 +179,10 @@ class TokenizationMethods(Core):
             ``input_ids`` int32, shape (n_sequences, max_length), or (n_sequences, longest) for
             padding="longest", or flat with ``offsets`` int64 (n_sequences + 1);
             ``attention_mask`` uint8 of the same shape, when something was filled;
-            ``sample_starts`` int64 (n_samples + 1), where each sample begins among the kept
-            tokens; ``sample_rows`` int64 (n_samples), when rows were dropped or shuffled.
+            ``sample_starts`` int64 (n_samples + 1), where each sample begins in the stream of the
+            samples' own tokens and separators, before ``stride`` repeats some of them and
+            ``begin_sequence_token`` stands among them (`sample_tokens` finds a sample's tokens);
+            ``sample_rows`` int64 (n_samples), when rows were dropped or shuffled.
 
         Raises
         ------
@@ -191,8 +193,10 @@ class TokenizationMethods(Core):
         """
         record = self._ready_tokenization(tokenization_id)
         check_split(split, record.splits)
-        folder = self._parts.storage.tokenization_dir(record.dataset_id, tokenization_id)
-        return load_tensors(folder, split)
+        storage = self._parts.storage
+        folder = storage.tokenization_dir(record.dataset_id, tokenization_id)
+        receipt = storage.read_receipt(record.dataset_id, tokenization_id)
+        return load_tensors(folder, split, receipt)
 
     def _ready_tokenization(self, tokenization_id: str) -> TokenizationRecord:
         record = self.get_tokenization(tokenization_id)

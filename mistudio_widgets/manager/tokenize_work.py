@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import encoders, tokenization
 from ..catalog import CatalogWriter
-from ..errors import AlreadyExistsError, MiStudioError
+from ..errors import AlreadyExistsError, MiStudioError, TokenizationError
 from ..jobs import Job
 from ..records import (
     Manifest,
@@ -46,7 +46,8 @@ class TokenizeWork:
             tokenizer, self._engine, proofs=self._proofs, check=job.progress.check
         )
         manifest = self._parts.storage.read_manifest(job.dataset_id)
-        existing = self._settle_id(job, tokenizer, manifest)
+        fingerprint = _fingerprint(Path(tokenizer.path), manifest, self._record.settings)
+        existing = self._settle_id(job, fingerprint, manifest)
         if existing is not None:
             return existing
         partial_dir = self._partial(job)
@@ -70,6 +71,11 @@ class TokenizeWork:
             result = tokenize(spec)
         except encoders.EngineDiffersError:
             result = tokenize(encoders.disprove(spec, self._proofs))
+        if _fingerprint(Path(tokenizer.path), manifest, settings) != fingerprint:
+            raise TokenizationError(
+                f"The files of the tokenizer {tokenizer.name} changed while they were used.",
+                hint="Tokenize again.",
+            )
         elapsed_s = time.monotonic() - started
         facts = {
             name: value
@@ -84,7 +90,7 @@ class TokenizeWork:
                 "tokenizer_sha256": tokenizer.sha256,
                 "content_sha256": tokenization.content_sha256(
                     _hashes(manifest, settings),
-                    _fingerprint(Path(tokenizer.path), manifest, settings),
+                    fingerprint,
                     settings,
                 ),
                 "text_column_used": column,
@@ -130,7 +136,7 @@ class TokenizeWork:
         return encoders.recall_tokenizer(path, work_dir=self._proofs)
 
     def _settle_id(
-        self, job: Job, tokenizer: encoders.Tokenizer, manifest: Manifest
+        self, job: Job, fingerprint: str, manifest: Manifest
     ) -> TokenizationRecord | None:
         """Give the record the id that its content has; return what is there already.
 
@@ -140,7 +146,7 @@ class TokenizeWork:
         true_id = tokenization.tokenization_id(
             job.dataset_id,
             _hashes(manifest, settings),
-            _fingerprint(Path(tokenizer.path), manifest, settings),
+            fingerprint,
             settings,
         )
         if true_id == self._record.id:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, Self
+import os
+import re
+from typing import Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ..errors import InvalidRequestError
 from ._base import Record, invalid_request
 
 MAX_LENGTH_LIMIT = 131_072
 MAX_TEMPLATE_CHARS = 200_000
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+# True would count as 1
+_NUMBERS: Final = frozenset(
+    {
+        "max_length",
+        "stride",
+        "begin_sequence_token",
+        "sequence_separator_token",
+        "shuffle_seed",
+        "min_chars",
+    }
+)
 
 
 class TokenizationSettings(Record):
@@ -111,6 +125,20 @@ class TokenizationSettings(Record):
             super().__init__(**data)
         except ValidationError as error:
             raise invalid_request(error, what="tokenization settings") from error
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_plain(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and info.field_name in _NUMBERS:
+            raise ValueError(f"{value} is no number")
+        if isinstance(value, str) and _SURROGATE.search(value):
+            raise ValueError("holds half a character (a lone surrogate)")
+        return value
+
+    @field_validator("tokenizer", mode="before")
+    @classmethod
+    def _a_path_is_text(cls, value: object) -> object:
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
 
     @field_validator("splits", mode="before")
     @classmethod
