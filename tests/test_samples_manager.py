@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from mistudio_widgets import DatasetManager, samples
 from mistudio_widgets.errors import (
     CorruptFileError,
+    InterruptedJobError,
     InvalidRequestError,
     JobCancelled,
     NotFoundError,
@@ -235,6 +236,22 @@ def test_a_hit_far_behind_is_shown(manager: DatasetManager) -> None:
     assert item.text == text[item.text_start : item.text_start + 10_000]
 
 
+@pytest.mark.parametrize(
+    "needle",
+    ["Nine words are more than Any expression says, DON'T", "Needle" * 20, "ﬀ" * 20],
+    ids=["long phrase", "long word", "tangled folding"],
+)
+def test_a_hit_far_behind_is_shown_whatever_it_is(manager: DatasetManager, needle: str) -> None:
+    # what comes first begins as the hit does
+    text = "nine words are " + "é filler " * 5000 + needle + " more" * 5000
+    dataset = manager.import_dataset(pa.table({"text": [text]}), name="t").wait()
+    item = manager.samples(dataset.id, search=f'"{needle.upper()}"').items[0]
+    assert item.text is not None
+    ((start, end),) = item.highlights
+    assert item.text[start:end] == needle
+    assert item.text == text[item.text_start : item.text_start + 10_000]
+
+
 def test_a_cancelled_search_ends(manager: DatasetManager, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = manager.import_dataset(pa.table({"text": ["a"]}), name="t").wait()
     manager.delete_index(dataset.id)
@@ -288,10 +305,18 @@ def test_the_newest_ready_tokenization_counts_and_a_chosen_one_wins(
     ("asked", "field"),
     [
         ({"split": "nonsense"}, "split"),
+        ({"split": ["train"]}, "split"),
+        ({"tokenization_id": ["a"]}, "tokenization_id"),
         ({"search": 5}, "search"),
         ({"limit": 0}, "limit"),
         ({"limit": 101}, "limit"),
         ({"limit": "5"}, "limit"),
+        ({"limit": True}, "limit"),
+        ({"limit": None}, "limit"),
+        ({"offset": False}, "offset"),
+        ({"offset": np.float64(1)}, "offset"),
+        ({"min_tokens": True}, "min_tokens"),
+        ({"max_tokens": np.True_}, "max_tokens"),
         ({"offset": -1}, "offset"),
         ({"min_tokens": -1}, "min_tokens"),
         ({"max_tokens": 1.5}, "max_tokens"),
@@ -326,6 +351,92 @@ def test_what_is_not_there_is_named(
     for sequence in (-1, 400):
         with pytest.raises(InvalidRequestError, match="no sequence"):
             shared.sequence_samples(tokenized.id, "train", sequence)
+    for unknown in ("tok_\ud800", "", "a" * 100_000):
+        with pytest.raises(NotFoundError):
+            shared.sample_tokens(unknown, "train", 0)
+
+
+@pytest.mark.parametrize("number", ["1", None, 1.0, True, [1]])
+def test_rows_and_sequences_are_whole_numbers(
+    shared: DatasetManager,
+    dataset: DatasetRecord,
+    tokenized: TokenizationRecord,
+    tokenizer_path: Path,
+    number: Any,
+) -> None:
+    for field, ask in (
+        ("row", lambda: shared.sample_tokens(tokenized.id, "train", number)),
+        ("sequence", lambda: shared.sequence_samples(tokenized.id, "train", number)),
+        (
+            "row",
+            lambda: shared.preview_tokens(
+                dataset_id=dataset.id, row=number, tokenizer=str(tokenizer_path)
+            ),
+        ),
+        ("limit", lambda: shared.list_datasets(limit=number)),
+    ):
+        with pytest.raises(InvalidRequestError, match="whole number") as caught:
+            ask()
+        assert caught.value.field == field
+
+
+@pytest.mark.parametrize("wrong", [["a"], {"a": 1}, None, 5])
+def test_ids_and_splits_are_strings(
+    shared: DatasetManager, tokenized: TokenizationRecord, wrong: Any
+) -> None:
+    for ask in (shared.sample_tokens, shared.sequence_samples):
+        with pytest.raises(InvalidRequestError) as caught:
+            ask(wrong, "train", 0)
+        assert caught.value.field == "tokenization_id"
+        with pytest.raises(InvalidRequestError) as caught:
+            ask(tokenized.id, wrong, 0)
+        assert caught.value.field == "split"
+    with pytest.raises(InvalidRequestError) as caught:
+        shared.delete_tokenization(wrong)
+    assert caught.value.field == "tokenization_id"
+
+
+def test_numbers_of_numpy_are_numbers(
+    shared: DatasetManager,
+    dataset: DatasetRecord,
+    tokenized: TokenizationRecord,
+    tokenizer_path: Path,
+) -> None:
+    one: Any = np.int64(1)
+    plain = shared.samples(dataset.id, limit=1, offset=1, min_tokens=1, max_tokens=1)
+    assert plain.total
+    asked = {"limit": one, "offset": one, "min_tokens": one, "max_tokens": np.uint8(1)}
+    assert shared.samples(dataset.id, **asked) == plain
+    searched = shared.samples(dataset.id, search="the", limit=1, offset=1)
+    assert searched.items
+    assert shared.samples(dataset.id, search="the", limit=one, offset=one) == searched
+    assert shared.list_datasets(limit=one, offset=one).limit == 1
+    for ask in (shared.sample_tokens, shared.sequence_samples):
+        assert ask(tokenized.id, "train", one) == ask(tokenized.id, "train", 1)
+    options: Any = {"dataset_id": dataset.id, "tokenizer": str(tokenizer_path)}
+    assert shared.preview_tokens(row=one, **options) == shared.preview_tokens(row=1, **options)
+
+
+def test_a_closed_manager_starts_and_opens_nothing(
+    manager: DatasetManager, tokenizer_path: Path
+) -> None:
+    dataset = manager.import_dataset(pa.table({"text": ["a b"]}), name="t").wait()
+    made = tokenize(manager, dataset, tokenizer_path)
+    manager.column_statistics(dataset.id)
+    manager.close()
+    for ask in (
+        lambda: manager.samples(dataset.id),
+        lambda: manager.samples(dataset.id, search="a"),
+        lambda: manager.sample_tokens(made.id, "train", 0),
+        lambda: manager.sequence_samples(made.id, "train", 0),
+        lambda: manager.preview_tokens("a", tokenizer=str(tokenizer_path)),
+        lambda: manager.load_tokens(made.id, "train"),
+        lambda: manager.load(dataset.id),
+        lambda: manager.column_statistics(dataset.id),
+    ):
+        with pytest.raises(InterruptedJobError, match="closed"):
+            ask()
+    assert manager.get_dataset(dataset.id).name == "t"
 
 
 def test_a_long_text_is_cut_and_its_length_told(manager: DatasetManager) -> None:

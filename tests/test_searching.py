@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from search_reference import TEXTS, plainly_matches, searches_in, written
 
 from mistudio_widgets import samples
-from mistudio_widgets.errors import CorruptFileError, JobCancelled
+from mistudio_widgets.errors import CorruptFileError, InterruptedJobError, JobCancelled
 from mistudio_widgets.manager.index_work import all_texts
 from mistudio_widgets.manager.searching import Found, Searched, Searching
 from mistudio_widgets.progress import Progress
@@ -70,10 +71,11 @@ class Gate:
     """A file map that gives no second batch until it is opened."""
 
     def __init__(self, searched: Searched) -> None:
-        self.opened, self.closed = threading.Event(), threading.Event()
+        self.asked, self.opened, self.closed = (threading.Event() for _ in range(3))
         real = searched.files.texts
 
         def texts(split: str, start_row: int = 0) -> Iterator[tuple[int, pa.Array]]:
+            self.asked.set()
             try:
                 for number, item in enumerate(real(split, start_row)):
                     if number:
@@ -225,6 +227,30 @@ def test_what_the_index_cannot_say_is_read(searching: Searching, tmp_path: Path)
     index(searched)
     assert find(searching, searched, "x" * 299 + "*").rows.tolist() == [0, 1]
     assert find(searching, searched, "x" * 300 + "*").rows.tolist() == [0]
+
+
+def test_a_prefix_too_large_for_the_index_is_read(searching: Searching, tmp_path: Path) -> None:
+    # 255 characters, of four bytes each
+    searched = searched_in(tmp_path, ["x", "𓀀" * 256, "𓀀" * 254])
+    index(searched)
+    assert find(searching, searched, "𓀀" * 255 + "*").rows.tolist() == [1]
+    assert find(searching, searched, "x -" + "𓀀" * 255 + "*").rows.tolist() == [0]
+
+
+def test_what_is_closed_starts_no_search_and_ends_those_that_run(
+    searching: Searching, tmp_path: Path
+) -> None:
+    searched = searched_in(tmp_path, ["y"] * 8)
+    gate = Gate(searched)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(find, searching, searched, "y")
+        assert gate.asked.wait(60)
+        searching.close()
+        gate.opened.set()
+        with pytest.raises(InterruptedJobError, match="closed"):
+            asked.result(60)
+    with pytest.raises(InterruptedJobError, match="closed"):
+        find(searching, searched, "z")
 
 
 def test_a_file_that_vanishes_is_an_error_and_not_remembered(

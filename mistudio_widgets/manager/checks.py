@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex, cast
 
 from pydantic import ValidationError
 
@@ -181,10 +182,43 @@ def must_be_ready(dataset: DatasetRecord) -> None:
 
 def check_split(split: str, known: Mapping[str, object], field: str = "split") -> None:
     """Raise `InvalidRequestError` unless ``split`` is known."""
+    check_text(split, field)
     if split not in known:
         raise InvalidRequestError(
             f"There is no split {split!r}.", field=field, hint=f"There is {', '.join(known)}."
         )
+
+
+def check_text(value: object, field: str, hint: str = "") -> None:
+    """Raise `InvalidRequestError` unless ``value`` is a string."""
+    if not isinstance(value, str):
+        raise InvalidRequestError(
+            f"{field} must be a string, not {type(value).__name__}.", field=field, hint=hint
+        )
+
+
+def whole_number(
+    value: object, field: str, *, least: int | None = 0, most: int | None = None
+) -> int:
+    """Return a number that was asked for; numpy's are numbers too, True and 1.0 are not.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is none, or not within ``least`` and ``most``.
+    """
+    number = None
+    if not isinstance(value, bool):
+        with suppress(TypeError):
+            number = operator.index(cast("SupportsIndex", value))
+    is_low = number is not None and least is not None and number < least
+    is_high = number is not None and most is not None and number > most
+    if number is None or is_low or is_high:
+        bounds = "" if least is None else f" from {least} {'on' if most is None else f'to {most}'}"
+        raise InvalidRequestError(
+            f"{field} must be a whole number{bounds}, not {repr(value)[:100]}.", field=field
+        )
+    return number
 
 
 def name_of(paths: Mapping[str, Sequence[str]]) -> str:

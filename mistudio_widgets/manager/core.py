@@ -19,7 +19,6 @@ from ..errors import (
     CorruptFileError,
     InterruptedJobError,
     InUseError,
-    InvalidRequestError,
     MiStudioError,
     NotFoundError,
     shown_path,
@@ -40,6 +39,7 @@ from ..records import (
     TokenizationRecord,
 )
 from ..storage import LOW_DISK_SHARE, Storage, default_data_dir, disk_errors
+from .checks import whole_number
 from .events import Announcer, completed_event, damage_event, error_event, progress_event
 from .follow import Follower
 from .parts import Parts
@@ -72,10 +72,7 @@ class Core:
             ("max_downloads", max_downloads),
             ("max_tokenizations", max_tokenizations),
         ):
-            if not isinstance(limit, int) or limit < 1:
-                raise InvalidRequestError(
-                    f"{field} must be a whole number from 1 on, not {limit!r}.", field=field
-                )
+            whole_number(limit, field, least=1)
         self.read_only = read_only or _is_voila()
         self.is_closed = False
         hub, bandwidth = Hub(hub_endpoint), BandwidthLimit(bandwidth_limit)

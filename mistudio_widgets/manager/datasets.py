@@ -30,6 +30,7 @@ from .checks import (
     must_be_ready,
     name_of,
     new_dataset,
+    whole_number,
 )
 from .downloads import DownloadMethods
 from .import_work import ImportWork
@@ -79,12 +80,12 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         offset: int = 0,
     ) -> tuple[Page[DatasetRecord], dict[str, list[TokenizationRecord]]]:
         """Return what `list_datasets` does, and the tokenizations of each, in one look."""
-        if not 1 <= limit <= 100:
-            raise InvalidRequestError(f"limit must be 1..100, not {limit}.", field="limit")
-        if offset < 0:
-            raise InvalidRequestError(f"offset must be 0 or more, not {offset}.", field="offset")
         return self._view.datasets(
-            status=status, source=source, search=search, limit=limit, offset=offset
+            status=status,
+            source=source,
+            search=search,
+            limit=whole_number(limit, "limit", least=1, most=100),
+            offset=whole_number(offset, "offset"),
         )
 
     def get_dataset(self, dataset_id: str) -> DatasetRecord:
@@ -328,8 +329,12 @@ class DatasetMethods(DownloadMethods, IndexMethods):
             The dataset is not ready, or has no such split.
         CorruptFileError
             A file cannot be read any more.
+        InterruptedJobError
+            The manager is closed.
         """
         import datasets
+
+        self._must_be_open()
 
         record = self.get_dataset(dataset_id)
         must_be_ready(record)

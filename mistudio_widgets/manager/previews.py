@@ -15,7 +15,7 @@ from ..errors import (
     TokenizerNotFoundError,
 )
 from ..records import TokenizationRecord, TokenizationSettings, TokenPreview
-from .checks import check_against, check_split, local_tokenizer, settings_of
+from .checks import check_against, check_split, local_tokenizer, settings_of, whole_number
 from .core import Core
 
 # as long as a plan of a download
@@ -63,6 +63,8 @@ class PreviewMethods(Core):
             The manager is read-only, and no tokenization in the catalog has this tokenizer.
         TokenizationError
             The row is not text, or the tokenizer cannot serve the settings.
+        InterruptedJobError
+            The manager is closed.
         NotFoundError, TokenizerNotFoundError
 
         *Threads:* any. A tokenizer is loaded once and kept until its files change.
@@ -71,15 +73,13 @@ class PreviewMethods(Core):
         --------
         ``manager.preview_tokens("Hello world", tokenizer="gpt2").num_tokens``
         """
+        self._must_be_open()
         chosen = settings_of(settings, options)
         if not isinstance(text, str | None):
             raise InvalidRequestError(
                 f"text must be a string, not {type(text).__name__}.", field="text"
             )
-        if not isinstance(row, int) or isinstance(row, bool):
-            raise InvalidRequestError(
-                f"row must be a whole number, not {type(row).__name__}.", field="row"
-            )
+        row = whole_number(row, "row", least=None)
         if (text is None) == (dataset_id is None):
             raise InvalidRequestError(
                 "Give a text, or a dataset_id, and not both.",

@@ -27,7 +27,7 @@ from ..samples import (
     parse,
     rows_within,
 )
-from .checks import check_split, must_be_ready
+from .checks import check_split, check_text, must_be_ready, whole_number
 from .index_work import index_receipt
 from .looking import Looked, Looking
 from .previews import PreviewMethods
@@ -104,15 +104,19 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             The dataset is not ready, there is no such split, or the range means nothing.
         CorruptFileError
             A file is gone or damaged.
+        InterruptedJobError
+            The manager is closed.
         NotFoundError
 
         *Threads:* any; several questions do not wait for each other.
         """
+        self._must_be_open()
         progress = progress or Progress()
-        asked = _Asked(split, min_tokens, max_tokens, limit, offset)
-        asked.check()
-        if search is not None and not isinstance(search, str):
-            raise InvalidRequestError(f"search must be text, not {search!r}.", field="search")
+        limit = whole_number(limit, "limit", least=1, most=100)
+        offset = whole_number(offset, "offset")
+        asked = _asked(split, min_tokens, max_tokens)
+        if search is not None:
+            check_text(search, "search")
         query = parse(search or "")
         looked = self._looked(dataset_id)
         counted_by = self._counted_by(dataset_id, tokenization_id)
@@ -160,12 +164,16 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             The tokenization is not ready, or there is no such split or row.
         CorruptFileError
             Its files are not there as the receipt says.
+        InterruptedJobError
+            The manager is closed.
         NotFoundError
         """
+        self._must_be_open()
+        row = whole_number(row, "row", least=None)
         record = self._ready_tokenization(tokenization_id)
         check_split(split, record.splits)
         num_rows = self._view.dataset(record.dataset_id).split_info.get(split, 0)
-        if not isinstance(row, int) or not 0 <= row < num_rows:
+        if not 0 <= row < num_rows:
             raise InvalidRequestError(
                 f"row: the split has no row {row}.",
                 field="row",
@@ -196,8 +204,12 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             The tokenization is not ready, or there is no such split or sequence.
         CorruptFileError
             Its files are not there as the receipt says.
+        InterruptedJobError
+            The manager is closed.
         NotFoundError
         """
+        self._must_be_open()
+        sequence = whole_number(sequence, "sequence", least=None)
         record = self._ready_tokenization(tokenization_id)
         check_split(split, record.splits)
         return self._looking.token_split(record, split, progress or Progress()).samples_in(sequence)
@@ -216,8 +228,11 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             The dataset is not ready.
         CorruptFileError
             A file is gone or damaged.
+        InterruptedJobError
+            The manager is closed.
         NotFoundError
         """
+        self._must_be_open()
         progress = progress or Progress()
         looked = self._looked(dataset_id)
         key = (dataset_id, looked.content_sha256)
@@ -329,22 +344,10 @@ class _Asked:
     split: str | None
     min_tokens: int | None
     max_tokens: int | None
-    limit: int
-    offset: int
 
     @property
     def has_range(self) -> bool:
         return self.min_tokens is not None or self.max_tokens is not None
-
-    def check(self) -> None:
-        """Raise `InvalidRequestError` for what means nothing in any dataset."""
-        if not isinstance(self.limit, int) or not 1 <= self.limit <= 100:
-            raise InvalidRequestError(f"limit must be 1..100, not {self.limit!r}.", field="limit")
-        if not isinstance(self.offset, int) or self.offset < 0:
-            raise InvalidRequestError(
-                f"offset must be 0 or more, not {self.offset!r}.", field="offset"
-            )
-        check_range(self.min_tokens, self.max_tokens)
 
     def known_split(self, looked: Looked) -> str | None:
         """Return the split, None for all; "all" is a name only where a split has it."""
@@ -353,3 +356,15 @@ class _Asked:
             return None
         check_split(self.split, dict.fromkeys(splits))
         return self.split
+
+
+def _asked(split: str | None, min_tokens: int | None, max_tokens: int | None) -> _Asked:
+    """Raise `InvalidRequestError` for what means nothing in any dataset."""
+    if split is not None:
+        check_text(split, "split")
+    if min_tokens is not None:
+        min_tokens = whole_number(min_tokens, "min_tokens")
+    if max_tokens is not None:
+        max_tokens = whole_number(max_tokens, "max_tokens")
+    check_range(min_tokens, max_tokens)
+    return _Asked(split, min_tokens, max_tokens)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import samples
+from ..errors import InterruptedJobError
 from ..progress import Progress
 from .scanning import Scan, StoppedError
 
@@ -72,6 +73,7 @@ class Searching:
         self._lock = threading.Lock()
         self._indexes: OrderedDict[str, _OpenIndex] = OrderedDict()
         self._results: OrderedDict[_Key, Scan | samples.Ranking] = OrderedDict()
+        self._is_closed = False
 
     def find(
         self,
@@ -99,6 +101,8 @@ class Searching:
         ------
         CorruptFileError
             A file is gone or damaged.
+        InterruptedJobError
+            Closed, also while this search was read.
 
         *Cancellation:* within a batch of texts; a search that nobody else waits for ends with it.
         """
@@ -129,8 +133,9 @@ class Searching:
                     result.stop()
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading, and refuse what is asked from now on."""
         with self._lock:
+            self._is_closed = True
             ids = {key.dataset_id for key in self._results}
         for dataset_id in ids:
             self.forget(dataset_id)
@@ -146,6 +151,10 @@ class Searching:
                 return known
         ranking = self._ranking(searched, query)
         with self._lock:
+            if self._is_closed:
+                raise InterruptedJobError(
+                    "The manager is closed.", hint="Make a new DatasetManager."
+                )
             known = self._results.get(key)
             if ranking is not None:
                 if isinstance(known, Scan):

@@ -149,6 +149,7 @@ class TokenizationMethods(Core):
         """
         self._parts.must_write("delete")
         storage = self._parts.storage
+        self._view.tokenization(tokenization_id)
         trash = None
         with self._parts.catalog.read() as reader:
             if reader is None:
@@ -190,7 +191,10 @@ class TokenizationMethods(Core):
             The tokenization is not ready, or has no such split.
         CorruptFileError
             Its files are not there as the receipt says.
+        InterruptedJobError
+            The manager is closed.
         """
+        self._must_be_open()
         record = self._ready_tokenization(tokenization_id)
         check_split(split, record.splits)
         storage = self._parts.storage

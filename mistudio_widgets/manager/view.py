@@ -14,17 +14,19 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from ..catalog import CatalogReader, JobRow
-from ..errors import InvalidRequestError, NotFoundError
+from ..errors import NotFoundError
 from ..jobs import Job, interruption, read_job_file
 from ..records import (
     DATA_KINDS,
     DATASET_ID_PATTERN,
     HOLDING_KINDS,
+    TOKENIZATION_ID_PATTERN,
     DatasetRecord,
     JobSnapshot,
     Page,
     TokenizationRecord,
 )
+from .checks import check_text
 from .parts import Parts, error_fields
 
 _TRUST_S: Final = 5.0
@@ -144,12 +146,7 @@ class View:
 
     def dataset(self, dataset_id: str) -> DatasetRecord:
         """Return one dataset; raises `NotFoundError`, or for no string `InvalidRequestError`."""
-        if not isinstance(dataset_id, str):
-            raise InvalidRequestError(
-                f"dataset_id must be a string, not {type(dataset_id).__name__}.",
-                field="dataset_id",
-                hint="See list_datasets().",
-            )
+        check_text(dataset_id, "dataset_id", "See list_datasets().")
         live = self.live()
 
         def ask(reader: CatalogReader) -> tuple[DatasetRecord, list[TokenizationRecord]]:
@@ -178,12 +175,14 @@ class View:
         return self._shown_tokenizations(stored, live)
 
     def tokenization(self, tokenization_id: str) -> TokenizationRecord:
-        """Return one tokenization; raises `NotFoundError`."""
-        stored = self._fact(
-            ("tokenization", tokenization_id),
-            lambda reader: reader.find_tokenization(tokenization_id),
-            None,
-        )
+        """Return one tokenization; raises as `dataset` does."""
+        check_text(tokenization_id, "tokenization_id", "See list_tokenizations(dataset_id).")
+
+        def ask(reader: CatalogReader) -> TokenizationRecord | None:
+            return reader.find_tokenization(tokenization_id)
+
+        is_id = re.fullmatch(TOKENIZATION_ID_PATTERN, tokenization_id)
+        stored = self._fact(("tokenization", tokenization_id), ask, None) if is_id else None
         if stored is None:
             raise NotFoundError(
                 f"There is no tokenization {tokenization_id!r}.",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from .pattern import patterns_of
-from .query import Query
+from .query import Query, Term
+from .text import Word, words
 
 
 def first_highlights(text: str, query: Query, num_chars: int) -> list[list[int]]:
@@ -15,7 +18,8 @@ def first_highlights(text: str, query: Query, num_chars: int) -> list[list[int]]
     Parameters
     ----------
     text : str
-        Of any length; what lies before the first hit is not looked at word by word.
+        Of any length; what lies before the first hit is looked at word by word only for terms
+        that cannot be said as an expression.
     num_chars : int
         How many characters are shown.
 
@@ -32,16 +36,25 @@ def first_highlights(text: str, query: Query, num_chars: int) -> list[list[int]]
 
 
 def _first_hit(text: str, query: Query) -> int | None:
-    """Return where the first hit begins, or the separator before it; 0 where that is not known."""
+    """Return where the first hit begins, or the separator before it."""
     alone = pa.array([text], pa.large_string())
+    encoded = text.encode()
     firsts = []
     for term in query.required:
-        strict = patterns_of(term).strict
-        if strict is None:
-            return 0
-        at = pc.find_substring_regex(alone, strict)[0].as_py()
-        if at >= 0:
-            firsts.append(at)
-    if not firsts:
-        return None
-    return len(text.encode()[: min(firsts)].decode())
+        loose, strict = patterns_of(term)
+        at = pc.find_substring_regex(alone, loose if strict is None else strict)[0].as_py()
+        if at < 0:
+            continue
+        first = _first_by_words(text, term) if strict is None else len(encoded[:at].decode())
+        if first is not None:
+            firsts.append(first)
+    return min(firsts, default=None)
+
+
+def _first_by_words(text: str, term: Term) -> int | None:
+    last: deque[Word] = deque(maxlen=len(term.words))
+    for word in words(text):
+        last.append(word)
+        if term.is_at(last):
+            return last[0].start
+    return None

@@ -143,13 +143,14 @@ class TextIndex:
         Raises
         ------
         CannotSayError
-            A prefix of more than 255 characters, or one that too many words have in a phrase.
+            A prefix of more than 255 characters, or of fewer that take too many bytes, or one that
+            too many words have in a phrase.
         """
-        asked = self._any_of([self._group(group) for group in query.groups])
-        if span is not None:
-            asked = self._within(asked, span)
         is_scored = any(len(term.words) > 1 or not term.is_prefix for term in query.required)
         try:
+            asked = self._any_of([self._group(group) for group in query.groups])
+            if span is not None:
+                asked = self._within(asked, span)
             return Ranking(self._searcher, asked, is_scored=is_scored)
         except ValueError as error:
             raise CannotSayError(str(error)) from error

@@ -74,11 +74,6 @@ def count_characters(files: FileMap, split: str, progress: Progress) -> Lengths:
 
 def check_range(min_tokens: int | None, max_tokens: int | None) -> None:
     """Raise `InvalidRequestError` for a range that means nothing."""
-    for field, limit in (("min_tokens", min_tokens), ("max_tokens", max_tokens)):
-        if limit is not None and (not isinstance(limit, int) or limit < 0):
-            raise InvalidRequestError(
-                f"{field} must be a whole number from 0 on, not {limit!r}.", field=field
-            )
     if min_tokens is not None and max_tokens is not None and min_tokens > max_tokens:
         raise InvalidRequestError(
             f"min_tokens ({min_tokens:,}) is more than max_tokens ({max_tokens:,}).",

@@ -60,10 +60,14 @@ class Term:
         else:
             starts = places.get(self.words[0], ())
         for at in starts:
-            if at + last < len(found) and all(
-                self._fits(number, found[at + number].text) for number in range(last + 1)
-            ):
+            if self.is_at(found, at):
                 yield Word("", found[at].start, found[at + last].end)
+
+    def is_at(self, found: Sequence[Word], at: int = 0) -> bool:
+        """Tell whether the term begins with this word of a text."""
+        return at + len(self.words) <= len(found) and all(
+            self._fits(number, found[at + number].text) for number in range(len(self.words))
+        )
 
     def _fits(self, number: int, word: str) -> bool:
         wanted = self.words[number]
