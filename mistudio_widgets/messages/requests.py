@@ -1,53 +1,26 @@
-"""The wire between kernel and browser, written once.
-
-Up go the traits (`PanelState`, one trait per field), replies and events; down come requests.
-``python -m mistudio_widgets.messages`` prints the JSON schema from which the front end's
-``protocol.gen.ts`` is generated.
-
-A request carries the parameter names of the `DatasetManager` method of the same name. It is
-validated here, unknown fields refused and sizes capped, before anything happens.
-"""
+"""What comes down from the browser: one model per kind of request, and their validation."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from itertools import islice
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
-from pydantic.json_schema import models_json_schema
 
-from .errors import ConfigNotFoundError, InvalidRequestError, MiStudioError, SplitNotFoundError
-from .records import (
-    ColumnStatistics,
+from ..errors import InvalidRequestError
+from ..records import (
     DatasetId,
-    DatasetRecord,
     DatasetStatus,
-    DownloadPlan,
-    Event,
-    IndexStatus,
     JobId,
-    JobSnapshot,
-    Page,
     Record,
-    Sample,
-    SampleSpan,
     Source,
-    StorageReport,
     TokenizationId,
-    TokenizationRecord,
     TokenizationSettings,
-    TokenizationStatus,
-    TokenPreview,
-    TokenView,
-    UtcDatetime,
     invalid_request,
 )
 
 MAX_REQUEST_BYTES: Final = 1_000_000
-MAX_REPLY_BYTES: Final = 8_000_000
-MAX_CHOICES: Final = 500
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 MAX_SHORT_TEXT: Final = 500
@@ -300,150 +273,10 @@ Request = Annotated[
 ]
 
 
-class TokenizationChip(Record):
-    """A tokenization as a card names it."""
-
-    tokenization_id: TokenizationId
-    tokenizer_name: str
-    settings: TokenizationSettings
-    status: TokenizationStatus
-    error_message: str | None
-    hint: str | None
-
-
-class DatasetCard(Record):
-    """A dataset as its card shows it: the record without its long fields."""
-
-    id: DatasetId
-    name: str
-    source: Source
-    repo_id: str | None
-    config: str | None
-    status: DatasetStatus
-    progress: float
-    error_code: str | None
-    error_message: str | None
-    hint: str | None
-    size_bytes: int | None
-    num_samples: int | None
-    num_tokens: int | None
-    num_skipped_files: int
-    text_column: str | None
-    tokenizations: tuple[TokenizationChip, ...]
-    in_use_by: tuple[str, ...]
-    created_at: UtcDatetime
-    updated_at: UtcDatetime
-
-    @classmethod
-    def of(cls, record: DatasetRecord, chips: tuple[TokenizationChip, ...]) -> DatasetCard:
-        """Take from ``record`` what a card shows."""
-        download = record.metadata.download
-        shared = cls.model_fields.keys() & DatasetRecord.model_fields.keys()
-        return cls(
-            **{name: getattr(record, name) for name in shared},
-            tokenizations=chips,
-            num_skipped_files=(download.num_skipped_files or 0) if download else 0,
-        )
-
-
-class PanelState(Record):
-    """The traits: whole values, published together."""
-
-    datasets: tuple[DatasetCard, ...]
-    total: int
-    jobs: tuple[JobSnapshot, ...]
-    storage: StorageReport | None
-    read_only: bool
-    version: str
-
-
-class Started(Record):
-    """A job began; the card can be drawn from this at once."""
-
-    job: JobSnapshot
-    dataset: DatasetCard
-
-
-class Freed(Record):
-    """Something was deleted."""
-
-    freed_bytes: int
-
-
-class Pong(Record):
-    """The kernel is alive."""
-
-    version: str
-
-
-class Aborted(Record):
-    """An earlier request was told to end, unless it had its reply already."""
-
-    was_under_way: bool
-
-
-class Results(Record):
-    """What each kind of request is answered with."""
-
-    list_datasets: Page[DatasetCard]
-    get_dataset: DatasetRecord
-    plan_download: DownloadPlan
-    download: Started
-    import_files: Started
-    retry: Started
-    pause: JobSnapshot
-    verify: Started
-    build_index: Started
-    delete_index: Freed
-    index_status: IndexStatus
-    cancel: JobSnapshot
-    delete_dataset: Freed
-    tokenize: Started
-    list_tokenizations: tuple[TokenizationRecord, ...]
-    delete_tokenization: Freed
-    preview_tokens: TokenPreview
-    samples: Page[Sample]
-    sample_tokens: TokenView
-    sequence_samples: tuple[SampleSpan, ...]
-    column_statistics: ColumnStatistics
-    storage: StorageReport
-    ping: Pong
-    abort: Aborted
-
-
-class ErrorInfo(Record):
-    """An error as the panel shows it.
-
-    Attributes
-    ----------
-    choices : tuple of str
-        What could be asked for instead, where the error knows it: the first 500 names.
-    """
-
-    code: str
-    message: str
-    hint: str | None
-    field: str | None
-    choices: tuple[str, ...]
-
-
-class Failure(Record):
-    """The answer to a request that could not be done."""
-
-    request_id: str | None
-    ok: Literal[False]
-    error: ErrorInfo
-
-
-class Protocol(Record):
-    """The root of the schema; never sent."""
-
-    state: PanelState
-    results: Results
-    failure: Failure
-    event: Event
-
-
+REQUEST_MODELS: Final[tuple[type[_Request], ...]] = get_args(get_args(Request)[0])
+_KINDS: Final = frozenset(
+    get_args(model.model_fields["kind"].annotation)[0] for model in REQUEST_MODELS
+)
 _REQUEST: Final[TypeAdapter[Request]] = TypeAdapter(Request)
 
 
@@ -475,7 +308,7 @@ def parse_request(content: object) -> Request:
 def _without_kind(error: InvalidRequestError) -> InvalidRequestError:
     # pydantic puts the union's tag in front: "download.repo_id" is the field repo_id
     kind, dot, field = error.field.partition(".")
-    if dot and kind in Results.model_fields:
+    if dot and kind in _KINDS:
         return InvalidRequestError(
             error.message.replace(f"{kind}.", "", 1), field=field, hint=error.hint
         )
@@ -486,61 +319,3 @@ def request_id_of(content: object) -> str | None:
     """Return the message's id if it has a usable one."""
     value = content.get("request_id") if isinstance(content, Mapping) else None
     return value if isinstance(value, str) and 1 <= len(value) <= 64 else None
-
-
-def success(request_id: str, result: Record | tuple[Record, ...]) -> dict[str, Any]:
-    """Build the reply to a request that was done."""
-    if isinstance(result, Record):
-        plain: Any = result.model_dump(mode="json")
-    else:
-        plain = [item.model_dump(mode="json") for item in result]
-    return {"request_id": request_id, "ok": True, "result": plain}
-
-
-def failure(request_id: str | None, error: MiStudioError) -> dict[str, Any]:
-    """Build the reply to a request that could not be done."""
-    info = ErrorInfo(
-        code=error.code,
-        message=error.message,
-        hint=error.hint,
-        field=error.field if isinstance(error, InvalidRequestError) else None,
-        choices=_choices(error),
-    )
-    return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
-
-
-def _choices(error: MiStudioError) -> tuple[str, ...]:
-    if not isinstance(error, ConfigNotFoundError | SplitNotFoundError):
-        return ()
-    can_be_asked = (name for name in error.choices if len(name) <= MAX_SHORT_TEXT)
-    return tuple(islice(can_be_asked, MAX_CHOICES))
-
-
-def cancelled(request_id: str) -> dict[str, Any]:
-    """Build the reply to a request that was aborted before it was done."""
-    info = ErrorInfo(
-        code="cancelled", message="The request was aborted.", hint=None, field=None, choices=()
-    )
-    return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of everything above, requests and what goes up in one."""
-    _, definitions = models_json_schema(
-        [(Protocol, "serialization"), *((model, "validation") for model in _request_models())],
-        title="mistudio_widgets protocol",
-    )
-    defs = definitions["$defs"]
-    requests = [{"$ref": f"#/$defs/{model.__name__}"} for model in _request_models()]
-    root = dict(defs.pop("Protocol"))
-    root["properties"] = {**root["properties"], "request": {"oneOf": requests}}
-    root["required"] = [*root["required"], "request"]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": defs}
-
-
-def _request_models() -> list[type[_Request]]:
-    return list(_Request.__subclasses__())
-
-
-if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2, sort_keys=True))  # noqa: T201 -- its one purpose
