@@ -46,6 +46,7 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     executor: Executor | None,
     progress: Progress,
     check_space: Callable[[int], None],
+    confirm: Callable[[], None] = lambda: None,
 ) -> TokenizationResult:
     """Tokenize Parquet files into ``{split}.pt`` and ``lengths_{split}.npy``.
 
@@ -73,6 +74,8 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
         Phases "tokenizing" and "packing" (samples) and "saving" (files).
     check_space : callable
         Called with a number of bytes before they are written; raises when they do not fit.
+    confirm : callable
+        Called before the first shard is used; raises when the engine turned out to be wrong.
 
     Returns
     -------
@@ -131,6 +134,7 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
             out_dir,
             resolve_device(device),
             progress,
+            confirm,
         )
         with one_thread():
             results = run.assemble(_by_split(chosen, shards), runs, check_space)
@@ -180,7 +184,7 @@ def _by_split(splits: Iterable[str], shards: Sequence[Shard]) -> dict[str, list[
 class _Run:
     """The ordered pass: it follows the workers shard by shard."""
 
-    def __init__(  # noqa: PLR0917 -- seven things, each of its own type
+    def __init__(  # noqa: PLR0917 -- eight things, each of its own type
         self,
         tokenizer: Tokenizer,
         settings: TokenizationSettings,
@@ -189,6 +193,7 @@ class _Run:
         out_dir: Path,
         device: str,
         progress: Progress,
+        confirm: Callable[[], None],
     ) -> None:
         from .specials import find_specials
 
@@ -199,6 +204,7 @@ class _Run:
         self._specials = find_specials(tokenizer, settings, chat)
         self._work_dir, self._out_dir = work_dir, out_dir
         self._progress = progress
+        self._confirm = confirm
         self._runs: list[ShardRun] = []
         self._num_packed = 0
         self._is_packing = False
@@ -234,6 +240,9 @@ class _Run:
 
     def _follow(self, runs: Iterator[ShardRun], num_runs: int) -> Iterator[ShardRun]:
         for run in self.stages.each("wait", runs):
+            if not self._runs:
+                with self.stages.time("wait"):
+                    self._confirm()
             self._runs.append(run)
             self.stages.add(run.seconds)
             if len(self._runs) == num_runs:
