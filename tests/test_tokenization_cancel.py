@@ -69,7 +69,6 @@ STEPS: dict[str, tuple[Any, str]] = {
     "place": (packing, "place_documents"),
     "count": (packing, "count_tokens"),
     "save": (files.SteadyFile, "write"),
-    "skip": (files.SteadyFile, "skip"),
 }
 
 NUM_THREADS = 2

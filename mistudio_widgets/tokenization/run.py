@@ -170,7 +170,7 @@ def _choose_splits(
 
 def _sweep(work_dir: Path, out_dir: Path) -> None:
     """Remove what a killed run had not finished."""
-    unfinished = {work_dir: ("split-*", "stop"), out_dir: ("*.raw",)}
+    unfinished = {work_dir: ("split-*", "stop"), out_dir: ()}
     for folder, patterns in unfinished.items():
         for pattern in (f"*{TEMPORARY_SUFFIX}", *patterns):
             for path in folder.glob(pattern):
@@ -220,16 +220,13 @@ class _Run:
         runs: Iterator[ShardRun],
         check_space: Callable[[int], None],
     ) -> dict[str, SplitResult]:
-        """Bring every split into raw files."""
+        """Bring every split onto the disk."""
         coming = self._follow(runs, sum(map(len, shards.values())))
         results: dict[str, SplitResult] = {}
         try:
             for number, (split, part) in enumerate(shards.items()):
                 of_split = islice(coming, len(part))
-                num_rows = sum(shard.num_rows for shard in part)
-                results[split] = self._assemble_split(
-                    number, split, of_split, num_rows, check_space
-                )
+                results[split] = self._assemble_split(number, split, of_split, check_space)
         except BaseException:
             for result in results.values():
                 result.remove_files()
@@ -267,7 +264,6 @@ class _Run:
         number: int,
         split: str,
         runs: Iterator[ShardRun],
-        num_rows: int,
         check_space: Callable[[int], None],
     ) -> SplitResult:
         from .assembly import assemble_split
@@ -278,10 +274,9 @@ class _Run:
         place = Place(
             work_dir=self._work_dir,
             name=name,
-            ids_path=self._out_dir / f"{split}.raw",
+            path=self._out_dir / f"{split}.pt",
             device=self.device,
             num_ids=self._tokenizer.num_ids,
-            num_rows=num_rows,
         )
         documents = Documents(
             runs, self._settings.shuffle_seed, self._work_dir, name, check=self._progress.check
@@ -319,7 +314,7 @@ class _Run:
         )
 
     def save(self, results: Mapping[str, SplitResult]) -> tuple[TokenFile, ...]:
-        """Bring every split into its files."""
+        """Bring the lengths of every split onto the disk."""
         from .saving import save_split
 
         self._progress.start("saving", total=2 * len(results), unit="files", share=0.05)
