@@ -1,10 +1,9 @@
-"""The archive around ids in place: byte for byte what torch.save makes."""
+"""The file of tensors that is written front to back: torch reads it as one of its own."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -13,33 +12,22 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from mistudio_widgets.tokenization import archive
-
-INT32, INT64, UINT8 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
-
-
-def saved(content: dict[str, torch.Tensor]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
-
-
-def save_around(folder, content, *, first_byte):
-    """Write the first tensor into a raw file at ``first_byte``, and make the archive around it."""
-    name, ids = next(iter(content.items()))
-    raw, path = folder / "train.raw", folder / "train.pt"
-    raw.write_bytes(b"\0" * first_byte + ids.numpy().tobytes())
-    mapped = archive.map_tensor(raw, INT32, tuple(ids.shape), first_byte=first_byte)
-    before = raw.stat().st_ino
-    size, sha256 = archive.save_around(raw, first_byte, {**content, name: mapped}, path, check=bool)
-    assert [file.name for file in folder.iterdir()] == ["train.pt"]
-    found = path.read_bytes()
-    assert size == len(found)
-    assert sha256 == hashlib.sha256(found).hexdigest()
-    return found, path.stat().st_ino == before
-
+from mistudio_widgets.tokenization.archive import TensorFile
 
 sizes = st.integers(0, 3) | st.sampled_from([255, 256, 257, 700, 65_535, 65_536])
+
+
+def write(path, content, *, names=None):
+    """Write tensors in the order of ``content``, in two pieces each."""
+    with TensorFile(path) as file:
+        for name, tensor in content.items():
+            assert name not in file
+            file.begin(name, tensor.numpy().dtype)
+            assert file.current == name
+            flat = tensor.numpy().ravel()
+            file.append(flat[: len(flat) // 3])
+            file.append(flat[len(flat) // 3 :])
+        return file.publish({name: tuple(content[name].shape) for name in names or content})
 
 
 @hypothesis_settings(max_examples=60)
@@ -50,70 +38,62 @@ sizes = st.integers(0, 3) | st.sampled_from([255, 256, 257, 700, 65_535, 65_536]
     has_mask=st.booleans(),
     has_rows=st.booleans(),
 )
-def test_equal_to_torch_save_and_written_once(
-    tmp_path_factory, rows, width, samples, has_mask, has_rows
-):
-    folder = tmp_path_factory.mktemp("archive")
+def test_torch_reads_what_was_written(tmp_path_factory, rows, width, samples, has_mask, has_rows):
+    path = tmp_path_factory.mktemp("archive") / "train.pt"
     content = {"input_ids": torch.arange(rows * width, dtype=torch.int32).view(rows, width)}
-    kinds = {"input_ids": INT32}
-    if has_mask:
-        content["attention_mask"] = torch.ones((rows, width), dtype=torch.uint8)
-        kinds["attention_mask"] = UINT8
-    content["sample_starts"] = torch.arange(samples + 1)
     if has_rows:
         content["sample_rows"] = torch.arange(samples).flip(0)
-    shapes = {
-        name: (kinds.get(name, INT64), tuple(tensor.shape)) for name, tensor in content.items()
-    }
-    first_byte = archive.data_offset(shapes)
-    found, is_in_place = save_around(folder, content, first_byte=first_byte)
-    assert found == saved(content)
-    assert is_in_place == bool(rows)
-    loaded = torch.load(folder / "train.pt", mmap=True, weights_only=True)
-    assert all(torch.equal(loaded[name], tensor) for name, tensor in content.items())
+    content["sample_starts"] = torch.arange(samples + 1)
+    if has_mask:
+        content["attention_mask"] = torch.ones((rows, width), dtype=torch.uint8)
+    names = sorted(content)
+    size, sha256 = write(path, content, names=names)
+    assert [file.name for file in path.parent.iterdir()] == ["train.pt"]
+    found = path.read_bytes()
+    assert size == len(found)
+    assert sha256 == hashlib.sha256(found).hexdigest()
+    assert zipfile.ZipFile(path).testzip() is None
+    for is_mapped in (True, False):
+        loaded = torch.load(path, mmap=is_mapped, weights_only=True)
+        assert list(loaded) == names
+        for name, tensor in content.items():
+            assert torch.equal(loaded[name], tensor)
+            assert loaded[name].dtype == tensor.dtype
+            assert loaded[name].is_contiguous()
+            assert loaded[name].untyped_storage().nbytes() == tensor.nbytes
+            assert not loaded[name].data_ptr() % 8
 
 
-@pytest.mark.parametrize("first_byte", [0, 64, 640, 704, 4096])
-def test_a_place_foreseen_wrongly_costs_a_copy_only(tmp_path, first_byte):
+def test_the_same_tensors_give_the_same_bytes(tmp_path):
     content = {"input_ids": torch.arange(5000, dtype=torch.int32), "offsets": torch.arange(9)}
-    found, is_in_place = save_around(tmp_path, content, first_byte=first_byte)
-    assert found == saved(content)
-    assert not is_in_place
+    hashes = [write(tmp_path / name, content)[1] for name in ("a.pt", "other.pt")]
+    assert hashes[0] == hashes[1]
 
 
-def test_large_shapes_move_the_place_by_their_digits():
-    small = archive.data_offset({"input_ids": (INT32, (3, 512)), "sample_starts": (INT64, (9,))})
-    names = {f"tensor{number}": (INT64, (2**40, 2)) for number in range(12)}
-    large = archive.data_offset({"input_ids": (INT32, (2**33, 512)), **names})
-    assert small % 64 == large % 64 == 0
-    assert large > small
+def test_what_torch_saves_of_it_is_the_same(tmp_path):
+    """A file of ours that is loaded and saved by torch is loaded as the same again."""
+    content = {"input_ids": torch.arange(600, dtype=torch.int32).view(3, 200)}
+    write(tmp_path / "ours.pt", content)
+    torch.save(torch.load(tmp_path / "ours.pt", weights_only=True), tmp_path / "theirs.pt")
+    again = torch.load(tmp_path / "theirs.pt", weights_only=True)
+    assert torch.equal(again["input_ids"], content["input_ids"])
 
 
-def test_a_failing_save_leaves_the_old_file(tmp_path):
-    path, raw = tmp_path / "train.pt", tmp_path / "train.raw"
+@pytest.mark.parametrize("num_items", [0, 5, 500_000])
+def test_a_file_that_is_given_up_leaves_the_old_one(tmp_path, num_items):
+    path = tmp_path / "train.pt"
     path.write_bytes(b"old")
-    raw.write_bytes(b"\0" * 400)
-
-    class Unpicklable(dict):
-        def __reduce__(self):
-            raise RuntimeError("no")
-
-    content = {"input_ids": archive.map_tensor(raw, INT32, (100,)), "other": Unpicklable()}
-    with pytest.raises(RuntimeError, match="no"):
-        archive.save_around(raw, 0, content, path, check=bool)
+    with pytest.raises(ValueError, match="no more"), TensorFile(path) as file:
+        file.begin("input_ids", np.int32)
+        file.append(np.arange(num_items))
+        raise ValueError("no more")
     assert path.read_bytes() == b"old"
-    assert not list(tmp_path.glob("*.tmp"))
+    assert [file.name for file in tmp_path.iterdir()] == ["train.pt"]
 
 
 def test_a_full_disk_is_told_as_such(tmp_path):
-    """torch tells what a write raised as a wrong position."""
-    raw = tmp_path / "train.raw"
-    ids = torch.arange(5000, dtype=torch.int32)
-    raw.write_bytes(ids.numpy().tobytes())
     # writing to this device fails as on a full disk
     (tmp_path / "train.pt.tmp").symlink_to("/dev/full")
-    content = {"input_ids": archive.map_tensor(raw, INT32, (5000,)), "offsets": torch.arange(9)}
-    with pytest.raises(OSError, match="No space left") as caught:
-        archive.save_around(raw, 0, content, tmp_path / "train.pt", check=bool)
-    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "train.pt", {"input_ids": torch.arange(5000, dtype=torch.int32)})
     assert not list(tmp_path.glob("train.pt*"))

@@ -66,10 +66,9 @@ def assemble(run, tokenizer, tmp_path, device, options):
     place = Place(
         work_dir=work_dir,
         name="split-0",
-        ids_path=tmp_path / "train.raw",
+        path=tmp_path / "train.pt",
         device=str(device),
         num_ids=tokenizer.num_ids,
-        num_rows=NUM_DOCUMENTS,
     )
     documents = Documents([finished], settings.shuffle_seed, work_dir, "split-0", check=bool)
     result = assembly.assemble_split(
@@ -80,7 +79,7 @@ def assemble(run, tokenizer, tmp_path, device, options):
         advance=lambda num_documents: None,
         claim=lambda num_bytes: None,
     )
-    arrays = {name: array.path.read_bytes() for name, array in result.arrays.items()}
+    arrays = [result.path.read_bytes(), result.lengths.read_bytes()]
     result.remove_files()
     lengths = result.length_counts
     counted = (result.token_counts.tolist(), lengths.lengths.tolist(), lengths.counts.tolist())

@@ -21,9 +21,11 @@ from mistudio_widgets.encoders import (
     Tokenizer,
     check_sample,
     choose_engine,
+    choose_on_trial,
     disprove,
     is_equal_on_probes,
     load_tokenizer,
+    open_early,
     open_encoder,
     probe_texts,
     probes,
@@ -32,6 +34,7 @@ from mistudio_widgets.encoders import (
 from mistudio_widgets.encoders.engines import OPENERS
 from mistudio_widgets.errors import (
     InvalidRequestError,
+    JobCancelled,
     TokenizationError,
     TokenizerNotFoundError,
 )
@@ -334,6 +337,92 @@ def test_an_engine_that_differs_on_real_text_loses_its_proof(trained, tmp_path, 
     assert disprove(spec, tmp_path).engine == "tokenizers"
     forgetful()
     assert choose_engine(loaded, proofs=tmp_path).engine == "tokenizers"
+
+
+@pytest.fixture
+def helper():
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def test_an_engine_is_opened_early_once(trained, tmp_path, monkeypatch, forgetful, helper):
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(trained["byte"].read_bytes())
+    found = []
+
+    def open_counting(path):
+        found.append(path)
+        return OPENERS["tokenizers"](path)
+
+    monkeypatch.setitem(OPENERS, "fastokens", open_counting)
+    for given in (tmp_path, path):
+        open_early(given, "auto", helper)
+    trial = choose_on_trial(load_tokenizer(path), "auto", helper, proofs=tmp_path)
+    trial.confirm()
+    assert trial.spec.engine == "fastokens"
+    assert found == [str(path)]
+    assert proofs.recall(trial.spec, tmp_path) is True
+
+
+@pytest.mark.parametrize("why", ["reference", "disproved", "missing"])
+def test_what_will_not_run_is_not_opened_early(trained, tmp_path, monkeypatch, helper, why):
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(trained["byte"].read_bytes() + b"\n")
+    found = []
+    monkeypatch.setitem(OPENERS, "fastokens", found.append)
+    if why == "disproved":
+        disprove(EncoderSpec(str(path), load_tokenizer(path).sha256, "fastokens"), None)
+    given = tmp_path / "gone" if why == "missing" else path
+    open_early(given, "tokenizers" if why == "reference" else "auto", helper)
+    assert not helper.submit(lambda: found).result()
+
+
+def test_an_engine_on_trial_that_cannot_run_or_differs_is_not_used(
+    trained, tmp_path, monkeypatch, forgetful, helper
+):
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(trained["byte"].read_bytes() + b"  ")
+    loaded = load_tokenizer(path)
+
+    def refuse(path):
+        raise ValueError("unsupported normalizer")
+
+    monkeypatch.setitem(OPENERS, "fastokens", refuse)
+    open_early(path, "auto", helper)
+    assert choose_on_trial(loaded, "auto", helper).spec.engine == "tokenizers"
+    forgetful()
+    monkeypatch.setitem(OPENERS, "fastokens", lambda path: _WrongAfter(path, "\0"))
+    trial = choose_on_trial(loaded, "auto", helper)
+    assert trial.spec.engine == "fastokens"
+    with pytest.raises(EngineDiffersError):
+        trial.confirm()
+    assert choose_on_trial(loaded, "auto", helper).spec.engine == "tokenizers"
+
+
+def test_a_proof_that_ends_late_does_not_clear_an_engine_that_failed(
+    trained, tmp_path, monkeypatch, forgetful, helper
+):
+    has_failed = threading.Event()
+    monkeypatch.setattr(probes, "is_equal_on_probes", lambda *_: has_failed.wait(30))
+    loaded = load_tokenizer(trained["byte"])
+    trial = choose_on_trial(loaded, "auto", helper, proofs=tmp_path)
+    disprove(trial.spec, tmp_path)
+    has_failed.set()
+    helper.submit(bool).result()
+    assert choose_on_trial(loaded, "auto", helper, proofs=tmp_path).spec.engine == "tokenizers"
+
+
+def test_waiting_for_a_proof_can_be_cancelled(trained, monkeypatch, forgetful, helper):
+    is_over = threading.Event()
+    monkeypatch.setattr(probes, "is_equal_on_probes", lambda *_: is_over.wait(30))
+    trial = choose_on_trial(load_tokenizer(trained["byte"]), "auto", helper)
+
+    def cancel():
+        raise JobCancelled
+
+    with pytest.raises(JobCancelled):
+        trial.confirm(cancel)
+    is_over.set()
 
 
 def test_an_engine_that_does_not_exist_is_refused(trained):

@@ -644,18 +644,39 @@ def test_unknown_ids_are_not_found(manager: DatasetManager) -> None:
     assert AlreadyExistsError.code == "already_exists"
 
 
+def save_unopened_tokenizer(tokenizer_path, folder):
+    """Save a tokenizer that this process has not opened."""
+    content = json.loads(Path(tokenizer_path).read_text())
+    path = folder / "own" / "tokenizer.json"
+    path.parent.mkdir()
+    path.write_text(
+        json.dumps({**content, "version": "1.0"}, indent=1)
+        + "\n" * len(list(folder.parent.iterdir()))
+    )
+    return path
+
+
+def import_zebras(manager, folder):
+    source = folder / "a.jsonl"
+    source.write_text("".join(json.dumps({"text": f"a zebra {n}"}) + "\n" for n in range(50)))
+    return manager.import_files(source, name="zebras").wait()
+
+
+def has_the_references_ids(manager, record, tokenizer_path):
+    expected = manager.tokenize(
+        record.dataset_id, tokenizer=str(tokenizer_path), engine="tokenizers"
+    ).wait()
+    one, two = (manager.load_tokens(r.id, "train")["input_ids"] for r in (record, expected))
+    return one.tolist() == two.tolist()
+
+
 def test_an_engine_that_errs_on_real_text_is_replaced_by_the_reference(
     manager, tmp_path, tokenizer_path, monkeypatch
 ):
     """It passes the probes, and fails on a word of this dataset only."""
     from mistudio_widgets.encoders import engines
 
-    # a tokenizer that this process has not opened
-    content = json.loads(Path(tokenizer_path).read_text())
-    content["version"] = "1.0"
-    path = tmp_path / "own" / "tokenizer.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps(content, indent=3))
+    path = save_unopened_tokenizer(tokenizer_path, tmp_path)
     opened = engines.OPENERS["fastokens"]
 
     class ErringOnZebras:
@@ -667,13 +688,42 @@ def test_an_engine_that_errs_on_real_text_is_replaced_by_the_reference(
             return (ids + any("zebra" in text for text in texts)).astype(np.int32), offsets
 
     monkeypatch.setitem(engines.OPENERS, "fastokens", ErringOnZebras)
-    source = tmp_path / "a.jsonl"
-    source.write_text("".join(json.dumps({"text": f"a zebra {n}"}) + "\n" for n in range(50)))
-    dataset = manager.import_files(source, name="zebras").wait()
+    dataset = import_zebras(manager, tmp_path)
     record = manager.tokenize(dataset.id, tokenizer=str(path)).wait()
     assert record.engine == "tokenizers"
-    expected = manager.tokenize(
-        dataset.id, tokenizer=str(tokenizer_path), engine="tokenizers"
-    ).wait()
-    one, two = (manager.load_tokens(r.id, "train")["input_ids"] for r in (record, expected))
-    assert one.tolist() == two.tolist()
+    assert has_the_references_ids(manager, record, tokenizer_path)
+
+
+def test_an_engine_works_while_it_is_proven_and_counts_only_then(
+    manager, tmp_path, tokenizer_path, monkeypatch
+):
+    """It errs on probes, which is found when all of the dataset is encoded."""
+    from mistudio_widgets.encoders import engines, probes
+
+    has_encoded = threading.Event()
+    opened = engines.OPENERS["fastokens"]
+
+    class ErringOnProbes:
+        def __init__(self, path):
+            self._right = opened(path)
+
+        def encode(self, texts):
+            ids, offsets = self._right.encode(texts)
+            if len(texts) == 50:
+                has_encoded.set()
+                ids = ids + 1
+            return ids.astype(np.int32), offsets
+
+    def fail_late(_encoder, tokenizer, _check):
+        assert tokenizer.path == str(path)
+        assert has_encoded.wait(30)
+        return False
+
+    monkeypatch.setitem(engines.OPENERS, "fastokens", ErringOnProbes)
+    monkeypatch.setattr(probes, "is_equal_on_probes", fail_late)
+    path = save_unopened_tokenizer(tokenizer_path, tmp_path)
+    dataset = import_zebras(manager, tmp_path)
+    record = manager.tokenize(dataset.id, tokenizer=str(path)).wait()
+    assert has_encoded.is_set()
+    assert record.engine == "tokenizers"
+    assert has_the_references_ids(manager, record, tokenizer_path)

@@ -730,7 +730,7 @@ def test_space_is_asked_for_before_it_is_used(tmp_path, trained):
 
 
 @pytest.mark.parametrize(
-    "full", ["work/shard-000000.ids.tmp", "work/split-0.sample_starts.tmp", "out/train.raw.tmp"]
+    "full", ["work/shard-000000.ids.tmp", "work/split-0.lengths.tmp", "out/train.pt.tmp"]
 )
 def test_a_full_disk_ends_in_a_clear_error_and_nothing_half_done(
     tmp_path, trained, monkeypatch, full

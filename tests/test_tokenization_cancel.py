@@ -22,7 +22,14 @@ from test_tokenization import tokenize, write_parquet
 from trained_tokenizers import save_byte_level
 
 from mistudio_widgets import DatasetManager, packing
-from mistudio_widgets.encoders import engines, load_tokenizer, loading, probes, proofs
+from mistudio_widgets.encoders import (
+    choose_engine,
+    engines,
+    load_tokenizer,
+    loading,
+    probes,
+    proofs,
+)
 from mistudio_widgets.errors import JobCancelled
 from mistudio_widgets.importer import writer
 from mistudio_widgets.jobs import Job
@@ -62,7 +69,6 @@ STEPS: dict[str, tuple[Any, str]] = {
     "place": (packing, "place_documents"),
     "count": (packing, "count_tokens"),
     "save": (files.SteadyFile, "write"),
-    "skip": (files.SteadyFile, "skip"),
 }
 
 NUM_THREADS = 2
@@ -210,7 +216,7 @@ def test_workers_in_other_processes_stop_within_their_shard(tmp_path: Path) -> N
         assert list((tmp_path / "work").iterdir()) == []
         # the stop is over: the same workers go on with what comes next
         work = str(tmp_path / "work")
-        spec = probes.choose_engine(tokenizer)
+        spec = choose_engine(tokenizer)
         small = write_parquet(tmp_path / "b.parquet", ["a"])
         (other,) = plan_shards({"train": [small]}, "text")
         found = pool.submit(tokenize_shard, other, spec, shards.TextRules(), work).result(60)

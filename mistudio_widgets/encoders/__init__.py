@@ -5,7 +5,8 @@ chat        `ChatTemplate`: conversations to text
 tokenizer   `Tokenizer`: what a tokenizer.json says, its special tokens and its template
 pieces      `split_text`: what each token of a text stands for
 engines     `open_encoder`: texts to flat ids, by fastokens or by the reference
-probes      `choose_engine`: the texts on which an engine must equal the reference
+choosing    `choose_engine`: the fastest one that is proven, or one on trial
+probes      the texts on which an engine must equal the reference
 proofs      which engine was proven for which tokenizer, remembered
 
 The reference is the ``tokenizers`` library. Another engine is used only where it gives the
@@ -13,17 +14,19 @@ same ids.
 """
 
 from .chat import ChatTemplate, Message, RenderingFault, render_plain
+from .choosing import (
+    EngineDiffersError,
+    Trial,
+    check_sample,
+    choose_engine,
+    choose_on_trial,
+    disprove,
+    open_early,
+)
 from .engines import Encoder, EncoderSpec, Engine, Ids, open_encoder
 from .loading import display_name, fingerprint, load_tokenizer, recall_tokenizer
 from .pieces import Piece, Speller, split_text
-from .probes import (
-    EngineDiffersError,
-    check_sample,
-    choose_engine,
-    disprove,
-    is_equal_on_probes,
-    probe_texts,
-)
+from .probes import is_equal_on_probes, probe_texts
 from .tokenizer import PairTemplate, Tokenizer
 
 __all__ = [
@@ -39,13 +42,16 @@ __all__ = [
     "RenderingFault",
     "Speller",
     "Tokenizer",
+    "Trial",
     "check_sample",
     "choose_engine",
+    "choose_on_trial",
     "display_name",
     "disprove",
     "fingerprint",
     "is_equal_on_probes",
     "load_tokenizer",
+    "open_early",
     "open_encoder",
     "probe_texts",
     "recall_tokenizer",

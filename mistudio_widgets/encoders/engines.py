@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
@@ -136,12 +137,17 @@ OPENERS: Final[Mapping[Engine, Opener]] = {
     "tokenizers": _open_reference,
 }
 
-_opened: dict[EncoderSpec, Encoder] = {}
+_opened: dict[EncoderSpec, Future[Encoder]] = {}
 _opened_lock = threading.Lock()
 
 
-def open_encoder(spec: EncoderSpec) -> Encoder:
+def open_encoder(spec: EncoderSpec, *, on_start: Callable[[], None] = lambda: None) -> Encoder:
     """Open the encoder of ``spec``, or return the one that this process has open already.
+
+    Parameters
+    ----------
+    on_start : callable
+        Called when the file is about to be read, where it is.
 
     Raises
     ------
@@ -149,18 +155,34 @@ def open_encoder(spec: EncoderSpec) -> Encoder:
         When the file is gone.
     TokenizationError
         When the file is not the one that the spec was made from.
+
+    *Threads:* any; of several that ask for the same one, one opens it and the others wait.
     """
     with _opened_lock:
-        if spec not in _opened:
-            _check_unchanged(spec)
-            _opened[spec] = OPENERS[spec.engine](spec.path)
-        return _opened[spec]
+        known = _opened.get(spec)
+        if known is None:
+            coming = _opened[spec] = Future()
+    if known is not None:
+        return known.result()
+    try:
+        _check_unchanged(spec)
+        on_start()
+        encoder = OPENERS[spec.engine](spec.path)
+    except BaseException as error:
+        with _opened_lock:
+            _opened.pop(spec, None)
+        coming.set_exception(error)
+        raise
+    coming.set_result(encoder)
+    return encoder
 
 
 def keep_open(spec: EncoderSpec, encoder: Encoder) -> None:
     """Let `open_encoder` return an encoder that is open already."""
+    future: Future[Encoder] = Future()
+    future.set_result(encoder)
     with _opened_lock:
-        _opened.setdefault(spec, encoder)
+        _opened.setdefault(spec, future)
 
 
 def _check_unchanged(spec: EncoderSpec) -> None:
@@ -182,3 +204,8 @@ def file_sha256(path: Path) -> str:
     """Return the sha256 of a file as 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def are_equal(found: tuple[Ids, Offsets], expected: tuple[Ids, Offsets]) -> bool:
+    """Tell whether two encoders gave the same ids for the same texts."""
+    return np.array_equal(found[1], expected[1]) and np.array_equal(found[0], expected[0])

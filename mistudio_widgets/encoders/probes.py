@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
-import numpy as np
-
-from ..errors import InvalidRequestError, JobCancelled
-from .engines import (
-    OPENERS,
-    Encoder,
-    EncoderSpec,
-    Engine,
-    Ids,
-    Offsets,
-    Opener,
-    ReferenceEncoder,
-    keep_open,
-    open_encoder,
-)
-from .proofs import recall, remember
+from .engines import Encoder, ReferenceEncoder, are_equal
 from .tokenizer import Tokenizer
 
-_log = logging.getLogger(__name__)
-
 _PER_CATEGORY: Final = 64
-
-# of each shard: the reference takes about 5 ms for them
-_SAMPLED_TEXTS: Final = 8
-_SAMPLED_CHARS: Final = 1000
 
 # planes 0 to 3 hold all letters; the rest is variation selectors, tags and private use
 _SCANNED: Final = (range(0x33480), range(0xE0000, 0xE01F0, 8), range(0xF0000, 0xF0010))
@@ -77,128 +53,6 @@ _SENTENCES: Final = (
 )
 
 
-def choose_engine(
-    tokenizer: Tokenizer,
-    requested: str = "auto",
-    *,
-    openers: Mapping[Engine, Opener] = OPENERS,
-    proofs: Path | None = None,
-    check: Callable[[], None] = lambda: None,
-) -> EncoderSpec:
-    """Choose the fastest engine that gives the reference's ids.
-
-    Parameters
-    ----------
-    tokenizer : Tokenizer
-        The tokenizer to encode with.
-    requested : "auto", "fastokens" or "tokenizers"
-        "fastokens" is proven like any other: where it differs, the reference runs instead, and
-        the returned spec says so.
-    openers : dict
-        How each engine is opened.
-    proofs : Path or None
-        Folder that remembers which engine was proven for which tokenizer. What is remembered
-        is not proven again, so `check_sample` goes on comparing while the engine is used.
-    check : callable
-        Called between the steps of a proof; what it raises ends it.
-
-    Raises
-    ------
-    InvalidRequestError
-        For an engine that does not exist.
-    """
-    if requested not in ("auto", *get_args(Engine)):
-        raise InvalidRequestError(
-            f"engine: there is no engine {requested!r}.",
-            field="engine",
-            hint='Choose "auto", "fastokens" or "tokenizers".',
-        )
-    keep_open(_spec(tokenizer, "tokenizers"), ReferenceEncoder(tokenizer.backend))
-    spec = _spec(tokenizer, "fastokens")
-    if requested != "tokenizers" and _is_proven(tokenizer, spec, openers, proofs, check):
-        return spec
-    return _spec(tokenizer, "tokenizers")
-
-
-def _is_proven(
-    tokenizer: Tokenizer,
-    spec: EncoderSpec,
-    openers: Mapping[Engine, Opener],
-    proofs: Path | None,
-    check: Callable[[], None],
-) -> bool:
-    if openers is not OPENERS:
-        # what is remembered and kept open is the real engine
-        return _probe(tokenizer, spec, openers[spec.engine], check) is not None
-    known = recall(spec, proofs)
-    if known is None:
-        # two threads may both probe; they find the same
-        encoder = _probe(tokenizer, spec, openers[spec.engine], check)
-        known = encoder is not None
-        if encoder is not None:
-            keep_open(spec, encoder)
-        remember(spec, proofs, is_equal=known)
-    return known
-
-
-def _spec(tokenizer: Tokenizer, engine: Engine) -> EncoderSpec:
-    return EncoderSpec(path=tokenizer.path, sha256=tokenizer.sha256, engine=engine)
-
-
-def _probe(
-    tokenizer: Tokenizer, spec: EncoderSpec, opener: Opener, check: Callable[[], None]
-) -> Encoder | None:
-    """Open an engine; None where it does not give the reference's ids."""
-    try:
-        encoder = opener(tokenizer.path)
-        check()
-        is_equal = is_equal_on_probes(encoder, tokenizer, check)
-    except JobCancelled:
-        raise
-    except Exception as error:  # noqa: BLE001 -- whatever a broken engine raises, the reference runs
-        _log.info("%s cannot run the tokenizer %s: %s", spec.engine, tokenizer.name, error)
-        return None
-    if not is_equal:
-        _log.warning("%s gives other ids than the reference for %s", spec.engine, tokenizer.name)
-    return encoder if is_equal else None
-
-
-class EngineDiffersError(Exception):
-    """An engine that reproduced the probes gave other ids on real text.
-
-    The proof is to be taken back with `disprove`, and the work done again by the reference.
-    """
-
-    def __init__(self, spec: EncoderSpec) -> None:
-        super().__init__(spec)
-        self.spec = spec
-
-
-def check_sample(spec: EncoderSpec, encoder: Encoder, texts: list[str]) -> None:
-    """Compare an engine with the reference on stretches of real text.
-
-    Raises
-    ------
-    EngineDiffersError
-        It gave other ids.
-    """
-    if spec.engine == "tokenizers" or not texts:
-        return
-    chosen = texts[:: max(1, len(texts) // _SAMPLED_TEXTS)][:_SAMPLED_TEXTS]
-    # any stretch of a text is a text, and both engines see the same one
-    stretches = [text[:_SAMPLED_CHARS] for text in chosen]
-    reference = open_encoder(replace(spec, engine="tokenizers"))
-    if not _are_equal(encoder.encode(stretches), reference.encode(stretches)):
-        raise EngineDiffersError(spec)
-
-
-def disprove(spec: EncoderSpec, proofs: Path | None) -> EncoderSpec:
-    """Take the proof of an engine back; return the reference's spec."""
-    _log.warning("%s gives other ids than the reference on real text", spec.engine)
-    remember(spec, proofs, is_equal=False)
-    return replace(spec, engine="tokenizers")
-
-
 def is_equal_on_probes(
     encoder: Encoder, tokenizer: Tokenizer, check: Callable[[], None] = lambda: None
 ) -> bool:
@@ -206,11 +60,7 @@ def is_equal_on_probes(
     texts = probe_texts(tuple(tokenizer.special_tokens.values()))
     found = encoder.encode(texts)
     check()
-    return _are_equal(found, ReferenceEncoder(tokenizer.backend).encode(texts))
-
-
-def _are_equal(found: tuple[Ids, Offsets], expected: tuple[Ids, Offsets]) -> bool:
-    return np.array_equal(found[1], expected[1]) and np.array_equal(found[0], expected[0])
+    return are_equal(found, ReferenceEncoder(tokenizer.backend).encode(texts))
 
 
 def probe_texts(special_tokens: tuple[str, ...] = ()) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,15 @@ class TokenizeWork:
         self._parts.record_state(job, "running")
         job.progress.start("loading", unit="files", share=0.02)
         self._put(self._record.model_copy(update={"status": "tokenizing"}))
-        tokenizer = self._load_tokenizer(job)
+        # one thread: the engine is opened while the reference is loaded, and proven while it runs
+        with ThreadPoolExecutor(1, thread_name_prefix="engine") as helper:
+            return self._make(job, helper, started)
+
+    def _make(self, job: Job, helper: ThreadPoolExecutor, started: float) -> TokenizationRecord:
+        tokenizer = self._load_tokenizer(job, helper)
         job.progress.check()
-        spec = encoders.choose_engine(
-            tokenizer, self._engine, proofs=self._proofs, check=job.progress.check
+        trial = encoders.choose_on_trial(
+            tokenizer, self._engine, helper, proofs=self._proofs, check=job.progress.check
         )
         manifest = self._parts.storage.read_manifest(job.dataset_id)
         fingerprint = _fingerprint(Path(tokenizer.path), manifest, self._record.settings)
@@ -68,9 +74,9 @@ class TokenizeWork:
             check_space=self._parts.storage.check_space,
         )
         try:
-            result = tokenize(spec)
+            result = tokenize(trial.spec, confirm=partial(trial.confirm, job.progress.check))
         except encoders.EngineDiffersError:
-            result = tokenize(encoders.disprove(spec, self._proofs))
+            result = tokenize(encoders.disprove(trial.spec, self._proofs))
         if _fingerprint(Path(tokenizer.path), manifest, settings) != fingerprint:
             raise TokenizationError(
                 f"The files of the tokenizer {tokenizer.name} changed while they were used.",
@@ -126,13 +132,14 @@ class TokenizeWork:
     def _proofs(self) -> Path:
         return self._parts.storage.root / "tokenizers"
 
-    def _load_tokenizer(self, job: Job) -> encoders.Tokenizer:
+    def _load_tokenizer(self, job: Job, helper: ThreadPoolExecutor) -> encoders.Tokenizer:
         path = self._tokenizer
         if path is None:
             path = self._parts.hub.fetch_tokenizer(
                 self._record.settings.tokenizer, progress=job.progress
             )
         job.progress.check()
+        encoders.open_early(path, self._engine, helper, proofs=self._proofs)
         return encoders.recall_tokenizer(path, work_dir=self._proofs)
 
     def _settle_id(

@@ -15,9 +15,9 @@ pairs       pairs of texts to sequences
 assembly    documents to sequences: calls `packing` chunk by chunk
 packed      mode="packed": a stream, cut into sequences
 separate    mode="per_sample": sequences of each sample
-output      the raw files of a split, and what is counted while they are written
-archive     the ``.pt`` file, in which the ids stand already when `torch.save` comes
-saving      raw files to ``{split}.pt`` and ``lengths_{split}.npy``
+output      the files of a split, and what is counted while they are written
+archive     the ``.pt`` file, written front to back
+saving      ``lengths_{split}.npy``
 workers     shards in parallel, and the end of all of them
 summary     `TokenizationResult`: what came out, in numbers
 run         `tokenize_splits`: all of it

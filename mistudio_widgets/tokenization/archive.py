@@ -1,186 +1,209 @@
-"""The zip file of `torch.save`, made around ids that are in their place already.
+"""A ``.pt`` that is written front to back while its tensors come.
 
-Copying the ids once more would be a sixth of a tokenization's time. `torch.save` writes to
-anything with a ``write``; what it writes as the first tensor's bytes is not written again when
-they stand in the file where they belong. So the layout is torch's own, byte for byte, and where
-the place was foreseen wrongly the file is written as usual.
+`torch.save` begins with the shapes, which are known when the last tensor is. Here they come last:
+nothing is written twice, and hash and checksums are there with the last byte. For `torch.load`
+that is the same. It reads a zip file in which nothing is compressed: ``data.pkl`` with what was
+saved, in which tensors refer to their bytes, ``data/0`` and so on (see "Serialized file format
+for torch.save" in PyTorch's notes on serialization).
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import pickle
+import struct
+import sys
+import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from types import TracebackType
+from typing import IO, Any, Final, Self, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch._utils import _rebuild_tensor_v2
 
 from .files import TEMPORARY_SUFFIX, SteadyFile, pieces_of
 
-_TORCH_TYPES: Final = {
-    np.dtype(np.int32): torch.int32,
-    np.dtype(np.int64): torch.int64,
-    np.dtype(np.uint8): torch.uint8,
+_STORAGES: Final = {
+    np.dtype(np.int32): torch.IntStorage,
+    np.dtype(np.int64): torch.LongStorage,
+    np.dtype(np.uint8): torch.ByteStorage,
 }
 
-Shapes = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+_FOLDER: Final = "archive"
+_FORMAT_VERSION: Final = b"3\n"
 
-_MARK: Final = 0x5EA51DE5
+# where torch.save aligns tensors; a mapped one begins at such an address
+_ALIGNMENT: Final = 64
+_HEADER_BYTES: Final = 30
+_ZIP64_BYTES: Final = 20
+_PADDING_ID: Final = 0x4246
+_PADDING_HEAD: Final = struct.Struct("<HH")
 
 
-def data_offset(shapes: Shapes) -> int:
-    """Foresee where `torch.save` puts the bytes of the first tensor, which is int32.
+class TensorFile:
+    """A dictionary of tensors on its way to the disk.
 
-    A pickle with all names and shapes comes before them; the shapes matter by their digits only.
+    It has its temporary name until `publish`; leaving the ``with`` block without that removes it.
+
+    *Cancellation:* ``check`` is called before every few megabytes, and may raise.
     """
-    growth = sum(_pickled_bytes(shape) for _, shape in shapes.values())
-    small = {
-        name: torch.full([1] * len(shape), _MARK if not number else 1, dtype=_TORCH_TYPES[kind])
-        for number, (name, (kind, shape)) in enumerate(shapes.items())
-    }
-    first = next(iter(small))
-    buffer = io.BytesIO()
-    torch.save({first + "x" * growth: small.pop(first), **small}, buffer)
-    return buffer.getvalue().index(_MARK.to_bytes(4, "little"))
 
+    def __init__(self, path: Path, *, check: Callable[[], None] = lambda: None) -> None:
+        self.path = path
+        self._temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+        self._sink = _Sink(self._temporary.open("wb", buffering=0), check)
+        # a stream without a way back: sizes and checksums stand behind the bytes
+        self._zip = zipfile.ZipFile(cast("IO[bytes]", self._sink), "w")
+        self._tensors: dict[str, np.dtype[Any]] = {}
+        self._entry: IO[bytes] | None = None
 
-def _pickled_bytes(shape: tuple[int, ...]) -> int:
-    """Return by how much the numbers of a shape make the pickle longer than ones would."""
-    steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    numbers = (prod(shape), *shape, *steps)
-    return sum(len(pickle.dumps(n, 2)) - len(pickle.dumps(1, 2)) for n in numbers)
+    def __enter__(self) -> Self:
+        return self
 
-
-def map_tensor(
-    path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], *, first_byte: int = 0
-) -> Tensor:
-    """Map a raw array; its pages count as cache, not as memory of the process."""
-    if not prod(shape):
-        return torch.empty(shape, dtype=_TORCH_TYPES[dtype])
-    # mode "c", since torch warns of tensors that cannot be written
-    return torch.from_numpy(np.memmap(path, dtype, mode="c", offset=first_byte, shape=shape))
-
-
-def save_around(
-    raw: Path,
-    first_byte: int,
-    content: Mapping[str, Tensor],
-    path: Path,
-    *,
-    check: Callable[[], None],
-) -> tuple[int, str]:
-    """Make what ``torch.save(content, file)`` makes, out of a file with the first tensor in it.
-
-    Parameters
-    ----------
-    raw : Path
-        Becomes ``path``, or goes.
-    first_byte : int
-        Where in it the bytes of the first tensor begin.
-    content : dict
-        Its first tensor is the one in ``raw``.
-    check : callable
-        Called before every few megabytes; what it raises ends the work.
-
-    Returns
-    -------
-    size_bytes, sha256
-        Of ``path``, which is on disk.
-    """
-    ids = next(iter(content.values()))
-    moved = path.with_name(path.name + TEMPORARY_SUFFIX)
-    with contextlib.ExitStack() as stack:
-        stack.callback(moved.unlink, missing_ok=True)
-        writer = _Writer(stack, raw, moved, ids, first_byte, check)
-        try:
-            # torch.save(path) would write the file's stem into the bytes
-            torch.save(dict(content), cast("IO[bytes]", writer))
-        except RuntimeError:
-            # what a write raised, torch tells as a position that is not the expected one
-            if writer.fault is not None:
-                raise writer.fault from None
-            raise
-        writer.finish()
-        writer.path.replace(path)
-    raw.unlink(missing_ok=True)
-    return writer.position, writer.digest.hexdigest()
-
-
-class _Writer:
-    """The file that `torch.save` sees."""
-
-    def __init__(  # noqa: PLR0917 -- six things, each of its own type
+    def __exit__(
         self,
-        stack: contextlib.ExitStack,
-        raw: Path,
-        moved: Path,
-        ids: Tensor,
-        first_byte: int,
-        check: Callable[[], None],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
-        self.path = raw
+        # zipfile insists on writing its end
+        self._sink.close()
+        self._end()
+        self._zip.close()
+        self._temporary.unlink(missing_ok=True)
+
+    @property
+    def current(self) -> str | None:
+        """The tensor that `append` writes to."""
+        return next(reversed(self._tensors), None)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def begin(self, name: str, dtype: npt.DTypeLike) -> None:
+        """Begin a tensor; the one before it is complete."""
+        self._end()
+        self._entry = self._open(f"data/{len(self._tensors)}")
+        self._tensors[name] = np.dtype(dtype)
+
+    def append(self, values: npt.NDArray[Any]) -> None:
+        """Write more items of the current tensor."""
+        assert self._entry is not None
+        content = np.ascontiguousarray(values, dtype=next(reversed(self._tensors.values())))
+        for piece in pieces_of(content.data):
+            self._entry.write(piece)
+
+    def publish(self, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, str]:
+        """Write the dictionary, give the file its name, and bring it to the disk.
+
+        Parameters
+        ----------
+        shapes : dict
+            Of every tensor, by name, in the order of the dictionary.
+
+        Returns
+        -------
+        size_bytes, sha256
+        """
+        numbers = {name: number for number, name in enumerate(self._tensors)}
+        tensors = {
+            name: _Tensor(str(numbers[name]), self._tensors[name], shape)
+            for name, shape in shapes.items()
+        }
+        records = {
+            "data.pkl": _pickled(tensors),
+            "byteorder": sys.byteorder.encode(),
+            "version": _FORMAT_VERSION,
+        }
+        self._end()
+        for name, content in records.items():
+            with self._open(name) as entry:
+                entry.write(content)
+        self._zip.close()
+        self._sink.finish()
+        self._temporary.replace(self.path)
+        return self._sink.position, self._sink.digest.hexdigest()
+
+    def _open(self, name: str) -> IO[bytes]:
+        info = zipfile.ZipInfo(f"{_FOLDER}/{name}")
+        head = _HEADER_BYTES + len(info.filename) + _ZIP64_BYTES + _PADDING_HEAD.size
+        num_padding = -(self._sink.position + head) % _ALIGNMENT
+        info.extra = _PADDING_HEAD.pack(_PADDING_ID, num_padding) + b"\0" * num_padding
+        return self._zip.open(info, "w", force_zip64=True)
+
+    def _end(self) -> None:
+        if self._entry is not None:
+            self._entry.close()
+            self._entry = None
+
+
+class _Sink:
+    """Takes bytes for the file, and hashes them; closed it takes them for nothing."""
+
+    def __init__(self, file: IO[bytes], check: Callable[[], None]) -> None:
         self.position = 0
         self.digest = hashlib.sha256()
-        self.fault: BaseException | None = None
+        self._file = file
         self._check = check
-        self._stack, self._moved = stack, moved
-        self._ids, self._first_byte = ids, first_byte
-        # what comes before the ids waits here until it is known into which file it goes
-        self._head: list[bytes] | None = []
-        self._file = SteadyFile(stack.enter_context(raw.open("r+b", buffering=0)))
+        self._steady = SteadyFile(file)
 
-    def write(self, content: memoryview) -> int:
-        """Take the next bytes."""
-        try:
-            self._take(memoryview(content))
-        except BaseException as fault:
-            self.fault = fault
-            raise
-        self.position += len(content)
-        return len(content)
-
-    def _take(self, content: memoryview) -> None:
-        take = self._file.write
-        if self._head is not None:
-            if not self._is_ids(content):
-                self.digest.update(content)
-                self._head.append(bytes(content))
-                return
-            self._write_head(self._head, in_place=self.position == self._first_byte)
-            is_there = self.path != self._moved
-            take = self._skip if is_there else self._file.write
-        for piece in pieces_of(content):
+    def write(self, content: bytes | memoryview) -> int:
+        view = memoryview(content)
+        if not self._file.closed:
             self._check()
-            self.digest.update(piece)
-            take(piece)
-
-    def _skip(self, content: memoryview) -> None:
-        self._file.skip(len(content))
-
-    def _is_ids(self, content: memoryview) -> bool:
-        if len(content) != self._ids.nbytes or not len(content):
-            return False
-        return np.frombuffer(content, np.uint8).ctypes.data == self._ids.data_ptr()
-
-    def _write_head(self, head: list[bytes], *, in_place: bool) -> None:
-        self._head = None
-        if not in_place:
-            self.path = self._moved
-            moved = self._stack.enter_context(self._moved.open("wb", buffering=0))
-            self._file = SteadyFile(moved)
-        self._file.write(memoryview(b"".join(head)))
+            self.digest.update(view)
+            self._steady.write(view)
+            self.position += view.nbytes
+        return view.nbytes
 
     def flush(self) -> None:
         """Do nothing: nothing is kept back that could go."""
 
     def finish(self) -> None:
-        """Bring the file to the disk."""
-        if self._head is not None:
-            self._write_head(self._head, in_place=False)
-        self._file.end_at(self.position)
+        """Bring the last bytes to the disk."""
+        self._steady.sync()
+        self._file.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    key: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+class _Bytes(_Tensor):
+    """What a tensor refers to."""
+
+
+def _pickled(tensors: Mapping[str, _Tensor]) -> bytes:
+    buffer = io.BytesIO()
+    _Pickler(buffer, protocol=2).dump(dict(tensors))
+    return buffer.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """Writes tensors as `torch.save` does, without having their bytes."""
+
+    def persistent_id(self, item: Any) -> Any:
+        if not isinstance(item, _Bytes):
+            return None
+        return ("storage", _STORAGES[item.dtype], item.key, "cpu", prod(item.shape))
+
+    def reducer_override(self, item: Any) -> Any:
+        if not isinstance(item, _Tensor):
+            return NotImplemented
+        shape = item.shape
+        steps = tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
+        content = _Bytes(item.key, item.dtype, shape)
+        return _rebuild_tensor_v2, (content, 0, shape, steps, False, OrderedDict())

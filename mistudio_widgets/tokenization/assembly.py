@@ -1,18 +1,18 @@
-"""Documents to sequences: `packing` chunk by chunk, from runs to raw files."""
+"""Documents to sequences: `packing` chunk by chunk, from runs to ``{split}.pt``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .. import packing
-from ..records import Accounting, TokenizationSettings
+from ..records import Accounting, TokenFile, TokenizationSettings
 from .documents import Documents
-from .output import Chunk, Output, Place, RawArray, Shapes
+from .output import Chunk, Output, Place, Shapes
 from .packed import pack
 from .separate import separate
 from .specials import Specials
@@ -20,12 +20,14 @@ from .specials import Specials
 
 @dataclass(frozen=True)
 class SplitResult:
-    """One split, assembled but not saved.
+    """One split, assembled; what is left is to bring the lengths into a file of their own.
 
     Attributes
     ----------
-    arrays : dict
-        Every tensor of ``{split}.pt`` in its order, and "lengths".
+    file, path : TokenFile, Path
+        ``{split}.pt``.
+    lengths : Path
+        A raw file of int64, one for each sample.
     token_counts : Tensor of int64, shape (num_ids,)
         How often each id stands in the result, padding not counted.
     """
@@ -33,14 +35,16 @@ class SplitResult:
     num_samples: int
     num_sequences: int
     accounting: Accounting
-    arrays: dict[str, RawArray]
+    file: TokenFile
+    path: Path
+    lengths: Path
     token_counts: Tensor
     length_counts: packing.LengthCounts
 
     def remove_files(self) -> None:
-        """Remove the raw files."""
-        for array in self.arrays.values():
-            array.path.unlink(missing_ok=True)
+        """Remove what there is of the split."""
+        for path in (self.path, self.lengths):
+            path.unlink(missing_ok=True)
 
 
 def assemble_split(
@@ -52,13 +56,12 @@ def assemble_split(
     advance: Callable[[int], None],
     claim: Callable[[int], None],
 ) -> SplitResult:
-    """Turn the documents of one split into raw files of sequences, as they come.
+    """Turn the documents of one split into sequences on disk, as they come.
 
     *Cancellation:* ``advance`` is called with the number of documents of every chunk, ``claim``
     with a number of bytes before they are written; both may raise.
     """
-    likely = partial(_likely_shapes, documents, settings, place.num_rows)
-    with Output(place, likely, claim) as output:
+    with Output(place, claim) as output:
         assemble = pack if settings.mode == "packed" else separate
         num_sequences, accounting, shapes = assemble(
             _chunks(documents, place.device, advance),
@@ -68,7 +71,7 @@ def assemble_split(
             output,
         )
         shapes = {**shapes, **_write_rows(documents, output)}
-        arrays = output.publish(shapes)
+        file, lengths = output.publish(shapes)
     cleaned = documents.cleaned
     return SplitResult(
         num_samples=documents.num_documents,
@@ -79,31 +82,12 @@ def assemble_split(
             samples_cleaned=cleaned.get("samples", 0),
             chars_cleaned=cleaned.get("chars", 0),
         ),
-        arrays=arrays,
+        file=file,
+        path=place.path,
+        lengths=lengths,
         token_counts=output.token_counts,
         length_counts=output.length_counts,
     )
-
-
-def _likely_shapes(documents: Documents, settings: TokenizationSettings, num_rows: int) -> Shapes:
-    """Guess from the first run which arrays there will be, and the digits of their shapes."""
-    num_tokens = documents.num_tokens * num_rows // max(documents.num_documents, 1)
-    shape: tuple[int, ...] = (num_tokens // settings.max_length + 1, settings.max_length)
-    has_mask = bool(settings.return_attention_mask)
-    shapes: Shapes = {"sample_starts": (num_rows + 1,)}
-    if settings.mode == "packed":
-        has_mask = has_mask or not settings.drop_tail
-    elif settings.padding == "do_not_pad":
-        shape = (num_tokens,)
-        shapes["offsets"] = shapes["sample_starts"]
-    else:
-        has_mask = True
-        shape = (num_rows, settings.max_length)
-    if has_mask:
-        shapes["attention_mask"] = shape
-    if settings.shuffle_seed is not None:
-        shapes["sample_rows"] = shapes["sample_starts"]
-    return {**shapes, "input_ids": shape}
 
 
 def _chunks(documents: Documents, device: str, advance: Callable[[int], None]) -> Iterator[Chunk]:
@@ -117,7 +101,7 @@ def _chunks(documents: Documents, device: str, advance: Callable[[int], None]) -
 def _write_rows(documents: Documents, output: Output) -> Shapes:
     """Write the rows where they are not simply 0, 1, 2; return the shapes of all by sample."""
     num_samples = documents.num_documents
-    shapes: Shapes = {"sample_starts": (num_samples + 1,), "lengths": (num_samples,)}
+    shapes: Shapes = {"sample_starts": (num_samples + 1,)}
     if documents.has_rows:
         for _, rows in documents.index():
             output.append("sample_rows", torch.from_numpy(rows))

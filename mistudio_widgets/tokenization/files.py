@@ -79,48 +79,25 @@ class SteadyFile:
         if self._unsynced_bytes >= _SYNC_BYTES:
             self.sync()
 
-    def skip(self, num_bytes: int) -> None:
-        """Leave bytes as they are."""
-        self._file.seek(num_bytes, os.SEEK_CUR)
-
     def sync(self) -> None:
         """Bring what was written to the disk."""
         sync(self._file)
         self._unsynced_bytes = 0
-
-    def end_at(self, num_bytes: int) -> None:
-        """Cut off what is behind; all is on disk then."""
-        self._file.truncate(num_bytes)
-        self.sync()
 
 
 class RawFile:
     """An array that grows in a file; it keeps its temporary name until `publish`.
 
     Leaving the ``with`` block without `publish` removes it.
-
-    Parameters
-    ----------
-    first_byte : int
-        Where the array begins; what is before it stays a hole.
-    is_kept : bool
-        Whether the file is to outlive the run: then it goes to the disk while it grows, so that
-        the end need not wait for all of it.
     """
 
-    def __init__(
-        self, path: Path, dtype: npt.DTypeLike, *, first_byte: int = 0, is_kept: bool = False
-    ) -> None:
+    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
         self.path = path
         self.dtype = np.dtype(dtype)
-        self.first_byte = first_byte
         self.num_items = 0
         self.crc32 = 0
         self._temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
         self._file = self._temporary.open("wb", buffering=0)
-        if first_byte:
-            self._file.seek(first_byte)
-        self._steady = SteadyFile(self._file) if is_kept else None
 
     def __enter__(self) -> Self:
         return self
@@ -139,10 +116,7 @@ class RawFile:
     def append(self, values: npt.NDArray[Any]) -> None:
         """Write more items."""
         content = np.ascontiguousarray(values, dtype=self.dtype)
-        if self._steady is None:
-            write_all(self._file, content.data)
-        else:
-            self._steady.write(content.data)
+        write_all(self._file, content.data)
         self.num_items += content.size
 
     def append_checked(self, values: npt.NDArray[Any]) -> None:
@@ -150,6 +124,12 @@ class RawFile:
         content = np.ascontiguousarray(values, dtype=self.dtype)
         self.crc32 = zlib.crc32(content.data, self.crc32)
         self.append(content)
+
+    def pieces(self) -> Iterator[npt.NDArray[Any]]:
+        """Read back what was written, some megabytes at a time."""
+        with self._temporary.open("rb", buffering=0) as file:
+            while (piece := np.fromfile(file, self.dtype, PIECE_BYTES // self.dtype.itemsize)).size:
+                yield piece
 
     def publish(self) -> None:
         """Give the file its name. Its bytes may not be on disk: a lost one must be harmless."""

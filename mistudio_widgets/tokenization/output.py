@@ -1,10 +1,11 @@
-"""The raw files of one split, and what is counted while they are written."""
+"""The files of one split, and what is counted while they are written."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -13,14 +14,15 @@ import torch
 from torch import Tensor
 
 from .. import packing
-from .archive import data_offset
+from ..records import TokenFile
+from .archive import TensorFile
 from .files import RawFile
 
 BLOCK_TOKENS: Final = 2_000_000
 """Ids of the result that are held at once."""
 
 _DTYPES: Final[dict[str, np.dtype[Any]]] = {
-    # in the order of the file; the ids come first, and are written once (see archive)
+    # in the order of the dictionary
     "input_ids": np.dtype(np.int32),
     "attention_mask": np.dtype(np.uint8),
     "offsets": np.dtype(np.int64),
@@ -38,16 +40,6 @@ Assembled = tuple[int, dict[str, int], Shapes]
 
 
 @dataclass(frozen=True)
-class RawArray:
-    """A whole array in a raw file, from ``first_byte`` on."""
-
-    path: Path
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    first_byte: int
-
-
-@dataclass(frozen=True)
 class Place:
     """Where a split is assembled, and on what.
 
@@ -55,60 +47,66 @@ class Place:
     ----------
     work_dir, name : Path, str
         Folder and first part of the name of the raw files.
-    ids_path : Path
-        The raw file of the ids, which becomes ``{split}.pt``.
+    path : Path
+        ``{split}.pt``.
     device : str
         A torch device.
     num_ids : int
         The largest id plus one.
-    num_rows : int
-        Rows of the split, dropped ones included.
     """
 
     work_dir: Path
     name: str
-    ids_path: Path
+    path: Path
     device: str
     num_ids: int
-    num_rows: int
 
 
 class Output:
-    """The raw files of one split, and what is counted while they are written."""
+    """The files of one split, and what is counted while they are written.
 
-    def __init__(
-        self, place: Place, likely: Callable[[], Shapes], claim: Callable[[int], None]
-    ) -> None:
+    The ``.pt`` is written front to back (see `TensorFile`), the ids first. What comes while
+    another array is being written waits in a raw file.
+    """
+
+    def __init__(self, place: Place, claim: Callable[[int], None]) -> None:
         self.device = place.device
         self.block_tokens = BLOCK_TOKENS
         self._place = place
-        self._likely = likely
         self._claim = claim
         self._stack = contextlib.ExitStack()
-        self._files: dict[str, RawFile] = {}
+        self._raw: dict[str, RawFile] = {}
         self.token_counts = torch.zeros(place.num_ids, dtype=torch.int64)
         self.length_counts = packing.no_lengths()
 
     def __enter__(self) -> Self:
+        tensors = TensorFile(self._place.path, check=partial(self._claim, 0))
+        self._tensors = self._stack.enter_context(tensors)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
+    def go_on_with(self, kind: str) -> None:
+        """Write an array straight into the ``.pt``; the one before it is complete."""
+        self._tensors.begin(kind, _DTYPES[kind])
+
     def append(self, kind: str, values: Tensor) -> None:
         """Write more of one array."""
-        if kind not in self._files:
-            self._files[kind] = self._stack.enter_context(self._open(kind))
         self._claim(values.nbytes)
-        self._files[kind].append(values.cpu().numpy())
+        content = values.cpu().numpy()
+        if self._tensors.current is None and kind == "input_ids":
+            self.go_on_with(kind)
+        if kind == self._tensors.current:
+            self._tensors.append(content)
+        else:
+            self._raw_file(kind).append(content)
 
-    def _open(self, kind: str) -> RawFile:
-        if kind == "input_ids":
-            likely = self._likely()
-            offset = data_offset({k: (_DTYPES[k], likely[k]) for k in _DTYPES if k in likely})
-            path = self._place.ids_path
-            return RawFile(path, _DTYPES[kind], first_byte=offset, is_kept=True)
-        return RawFile(self._place.work_dir / f"{self._place.name}.{kind}", _DTYPES[kind])
+    def _raw_file(self, kind: str) -> RawFile:
+        if kind not in self._raw:
+            path = self._place.work_dir / f"{self._place.name}.{kind}"
+            self._raw[kind] = self._stack.enter_context(RawFile(path, _DTYPES[kind]))
+        return self._raw[kind]
 
     def count(self, ids: Tensor) -> None:
         """Count real ids."""
@@ -120,12 +118,28 @@ class Output:
         parts = [self.length_counts, packing.count_lengths(lengths)]
         self.length_counts = packing.merge_lengths(parts)
 
-    def publish(self, shapes: Shapes) -> dict[str, RawArray]:
-        """Close the files that have a shape; the others go."""
-        arrays = {}
-        for kind in (kind for kind in _DTYPES if kind in shapes):
-            self.append(kind, torch.empty(0, dtype=torch.int64))
-            file = self._files[kind]
-            file.publish()
-            arrays[kind] = RawArray(file.path, file.dtype, shapes[kind], file.first_byte)
-        return arrays
+    def publish(self, shapes: Shapes) -> tuple[TokenFile, Path]:
+        """Finish the ``.pt`` with the arrays that have a shape; the others go.
+
+        Returns
+        -------
+        file : TokenFile
+            The ``.pt``, which is on disk.
+        lengths : Path
+            A raw file of int64.
+        """
+        kinds = [kind for kind in _DTYPES if kind in shapes]
+        for kind in kinds:
+            if kind not in self._tensors:
+                self.go_on_with(kind)
+                self._copy(kind)
+        size_bytes, sha256 = self._tensors.publish({kind: shapes[kind] for kind in kinds})
+        lengths = self._raw_file("lengths")
+        lengths.publish()
+        path = self._place.path
+        return TokenFile(path=path.name, size_bytes=size_bytes, sha256=sha256), lengths.path
+
+    def _copy(self, kind: str) -> None:
+        for piece in self._raw_file(kind).pieces():
+            self._claim(piece.nbytes)
+            self._tensors.append(piece)

@@ -42,12 +42,14 @@ def pack(
     if num_written < plan.num_sequences:
         assert rest is not None
         _write_last(rest, plan, specials, output)
-    _place_samples(documents, specials.affixes, plan, output)
     shape = (plan.num_sequences, settings.max_length)
     shapes: Shapes = {"input_ids": shape}
     if settings.return_attention_mask or plan.num_padding:
+        output.go_on_with("attention_mask")
         _write_packed_mask(plan, settings, output)
         shapes["attention_mask"] = shape
+    output.go_on_with("sample_starts")
+    _place_samples(documents, specials.affixes, plan, output)
     return plan.num_sequences, _packed_accounting(documents, specials, plan), shapes
 
 

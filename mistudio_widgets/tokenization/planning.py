@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .columns import check_columns, open_parquet
 
-SHARD_BYTES: Final = 24 * 2**20
+SHARD_BYTES: Final = 8 * 2**20
 """Text of one shard: what is done again after a kill."""
 
 

@@ -46,6 +46,7 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
     executor: Executor | None,
     progress: Progress,
     check_space: Callable[[int], None],
+    confirm: Callable[[], None] = lambda: None,
 ) -> TokenizationResult:
     """Tokenize Parquet files into ``{split}.pt`` and ``lengths_{split}.npy``.
 
@@ -73,6 +74,8 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
         Phases "tokenizing" and "packing" (samples) and "saving" (files).
     check_space : callable
         Called with a number of bytes before they are written; raises when they do not fit.
+    confirm : callable
+        Called before the first shard is used; raises when the engine turned out to be wrong.
 
     Returns
     -------
@@ -131,6 +134,7 @@ def tokenize_splits(  # noqa: PLR0917 -- seven things, each of its own type
             out_dir,
             resolve_device(device),
             progress,
+            confirm,
         )
         with one_thread():
             results = run.assemble(_by_split(chosen, shards), runs, check_space)
@@ -166,7 +170,7 @@ def _choose_splits(
 
 def _sweep(work_dir: Path, out_dir: Path) -> None:
     """Remove what a killed run had not finished."""
-    unfinished = {work_dir: ("split-*", "stop"), out_dir: ("*.raw",)}
+    unfinished = {work_dir: ("split-*", "stop"), out_dir: ()}
     for folder, patterns in unfinished.items():
         for pattern in (f"*{TEMPORARY_SUFFIX}", *patterns):
             for path in folder.glob(pattern):
@@ -180,7 +184,7 @@ def _by_split(splits: Iterable[str], shards: Sequence[Shard]) -> dict[str, list[
 class _Run:
     """The ordered pass: it follows the workers shard by shard."""
 
-    def __init__(  # noqa: PLR0917 -- seven things, each of its own type
+    def __init__(  # noqa: PLR0917 -- eight things, each of its own type
         self,
         tokenizer: Tokenizer,
         settings: TokenizationSettings,
@@ -189,6 +193,7 @@ class _Run:
         out_dir: Path,
         device: str,
         progress: Progress,
+        confirm: Callable[[], None],
     ) -> None:
         from .specials import find_specials
 
@@ -199,6 +204,7 @@ class _Run:
         self._specials = find_specials(tokenizer, settings, chat)
         self._work_dir, self._out_dir = work_dir, out_dir
         self._progress = progress
+        self._confirm = confirm
         self._runs: list[ShardRun] = []
         self._num_packed = 0
         self._is_packing = False
@@ -214,16 +220,13 @@ class _Run:
         runs: Iterator[ShardRun],
         check_space: Callable[[int], None],
     ) -> dict[str, SplitResult]:
-        """Bring every split into raw files."""
+        """Bring every split onto the disk."""
         coming = self._follow(runs, sum(map(len, shards.values())))
         results: dict[str, SplitResult] = {}
         try:
             for number, (split, part) in enumerate(shards.items()):
                 of_split = islice(coming, len(part))
-                num_rows = sum(shard.num_rows for shard in part)
-                results[split] = self._assemble_split(
-                    number, split, of_split, num_rows, check_space
-                )
+                results[split] = self._assemble_split(number, split, of_split, check_space)
         except BaseException:
             for result in results.values():
                 result.remove_files()
@@ -234,6 +237,9 @@ class _Run:
 
     def _follow(self, runs: Iterator[ShardRun], num_runs: int) -> Iterator[ShardRun]:
         for run in self.stages.each("wait", runs):
+            if not self._runs:
+                with self.stages.time("wait"):
+                    self._confirm()
             self._runs.append(run)
             self.stages.add(run.seconds)
             if len(self._runs) == num_runs:
@@ -258,7 +264,6 @@ class _Run:
         number: int,
         split: str,
         runs: Iterator[ShardRun],
-        num_rows: int,
         check_space: Callable[[int], None],
     ) -> SplitResult:
         from .assembly import assemble_split
@@ -269,10 +274,9 @@ class _Run:
         place = Place(
             work_dir=self._work_dir,
             name=name,
-            ids_path=self._out_dir / f"{split}.raw",
+            path=self._out_dir / f"{split}.pt",
             device=self.device,
             num_ids=self._tokenizer.num_ids,
-            num_rows=num_rows,
         )
         documents = Documents(
             runs, self._settings.shuffle_seed, self._work_dir, name, check=self._progress.check
@@ -310,7 +314,7 @@ class _Run:
         )
 
     def save(self, results: Mapping[str, SplitResult]) -> tuple[TokenFile, ...]:
-        """Bring every split into its files."""
+        """Bring the lengths of every split onto the disk."""
         from .saving import save_split
 
         self._progress.start("saving", total=2 * len(results), unit="files", share=0.05)

@@ -1,4 +1,4 @@
-"""Raw files to ``{split}.pt`` and ``lengths_{split}.npy``."""
+"""What is left to save of an assembled split: ``lengths_{split}.npy``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ..records import TokenFile
-from .archive import map_tensor, save_around
 from .assembly import SplitResult
 from .files import PIECE_BYTES, SteadyFile, writing
 
@@ -18,35 +17,22 @@ from .files import PIECE_BYTES, SteadyFile, writing
 def save_split(
     result: SplitResult, split: str, out_dir: Path, *, check: Callable[[], None]
 ) -> tuple[TokenFile, TokenFile]:
-    """Write the two files of a split, durable, and remove the raw ones.
+    """Write the lengths, durable, and remove their raw file; return both files of the split.
 
     *Cancellation:* ``check`` is called before every few megabytes, and may raise.
     """
-    tensors = _save_tensors(result, out_dir / f"{split}.pt", check)
     lengths = _save_lengths(result, out_dir / f"lengths_{split}.npy", check)
-    result.remove_files()
-    return tensors, lengths
-
-
-def _save_tensors(result: SplitResult, path: Path, check: Callable[[], None]) -> TokenFile:
-    content = {
-        name: map_tensor(array.path, array.dtype, array.shape, first_byte=array.first_byte)
-        for name, array in result.arrays.items()
-        if name != "lengths"
-    }
-    ids = result.arrays["input_ids"]
-    size_bytes, sha256 = save_around(ids.path, ids.first_byte, content, path, check=check)
-    return TokenFile(path=path.name, size_bytes=size_bytes, sha256=sha256)
+    result.lengths.unlink()
+    return result.file, lengths
 
 
 def _save_lengths(result: SplitResult, path: Path, check: Callable[[], None]) -> TokenFile:
-    array = result.arrays["lengths"]
-    header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+    header = {"descr": "<i8", "fortran_order": False, "shape": (result.num_samples,)}
     start = io.BytesIO()
     np.lib.format.write_array_header_1_0(start, header)
     digest = hashlib.sha256()
     num_bytes = 0
-    with writing(path) as file, array.path.open("rb", buffering=0) as source:
+    with writing(path) as file, result.lengths.open("rb", buffering=0) as source:
         steady = SteadyFile(file)
         piece = start.getvalue()
         while piece:
