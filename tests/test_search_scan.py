@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_reference import ODD, TEXTS, plain_words, plainly_matches, searches_in, written
 
-from mistudio_widgets.errors import InvalidRequestError, JobCancelled
-from mistudio_widgets.progress import Progress
+from mistudio_widgets.errors import InvalidRequestError
 from mistudio_widgets.samples.highlights import first_highlights
 from mistudio_widgets.samples.pattern import patterns_of
 from mistudio_widgets.samples.query import Query, Term, parse
-from mistudio_widgets.samples.scan import matches, scan
+from mistudio_widgets.samples.scan import matches
 from mistudio_widgets.samples.text import terms_of, terms_of_rows, words
 
 
@@ -176,15 +175,3 @@ def test_what_cannot_be_spelled_out_is_checked_in_python() -> None:
         True,
         False,
     ]
-
-
-def test_hits_come_batch_by_batch_in_row_order_until_cancelled() -> None:
-    progress = Progress()
-    batches = [(100, pa.array(["x", "y", "x"])), (103, pa.array(["y"])), (104, pa.array(["x"]))]
-    coming = scan(iter(batches), parse("x"), progress=progress)
-    first = next(coming)
-    assert (first.hits.tolist(), first.end_row) == ([100, 102], 103)
-    assert next(coming).hits.tolist() == []
-    progress.cancel()
-    with pytest.raises(JobCancelled):
-        next(coming)
