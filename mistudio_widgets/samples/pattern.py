@@ -13,6 +13,8 @@ from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from .query import Term
 from .text import CJK_BLOCKS, is_cjk
 
@@ -196,8 +198,10 @@ def _edges() -> tuple[tuple[int, int], ...]:
 
 
 def _every_character() -> str:
+    codes = np.arange(0x110000, dtype="<u4")
     # a letter stands for the surrogates, which no text can have
-    return "".join("a" if 0xD800 <= code <= 0xDFFF else chr(code) for code in range(0x110000))
+    codes[0xD800:0xE000] = ord("a")
+    return codes.tobytes().decode("utf-32-le")
 
 
 def _class(ranges: Iterable[tuple[int, int]]) -> str:
