@@ -4,6 +4,7 @@ filemap     `FileMap`: where rows lie, and the text column in row order
 pages       `RowReader`: rows by their numbers
 chunks      `PageReader`: some pages of a large column chunk
 footers     what a Parquet file's schema is made of, and a footer for a part of it
+two_threads `map_in_two_threads`
 thrift      the protocol in which footers and page headers are written
 cells       any value to plain JSON of bounded size
 lengths     tokens or characters of each row, and which rows are within a range
