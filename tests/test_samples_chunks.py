@@ -64,7 +64,7 @@ def test_pages_hold_what_the_file_does(tmp_path: Path, options: dict[str, Any]) 
             assert str(found.to_pylist()) == str(whole.take(numbers).to_pylist())
 
 
-def test_many_pages_are_read_by_two_threads_and_after_the_end_by_one(tmp_path: Path) -> None:
+def test_many_pages_are_read_by_two_threads(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     texts = [f"{number} " * 400 for number in range(9000)]
     pq.write_table(pa.table({"text": texts}), path, data_page_size=100_000, use_dictionary=False)
@@ -72,7 +72,6 @@ def test_many_pages_are_read_by_two_threads_and_after_the_end_by_one(tmp_path: P
     numbers = np.arange(0, 9000, 90)
     for _ in range(2):
         assert reader.read(part, numbers)["text"].to_pylist() == [texts[n] for n in numbers]
-        reader.close()
 
 
 def test_nested_structs_with_nulls_at_every_depth(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -55,7 +56,7 @@ def walk(index: TextIndex, search: str, page: int) -> list[int]:
     found: list[int] = []
     while True:
         ranking = index.search(parse(search))
-        more = ranking.first(len(found) + page)[len(found) : len(found) + page]
+        more = ranking.page(len(found), page)
         if not len(more):
             return found
         found += more.tolist()
@@ -96,6 +97,29 @@ def test_pages_have_each_hit_once_also_among_thousands_of_equal_ones(tmp_path: P
         assert walk(index, search, 777) == found
         assert len(set(found)) == total
     assert rows(index, "odd") == sorted(rows(index, "odd odd"), key=lambda n: (n >= 6000, n))
+
+
+def test_a_page_from_anywhere_is_that_part_of_the_whole_order(tmp_path: Path) -> None:
+    chance = random.Random(0)
+    texts = [
+        f"odd {'odd ' * chance.randrange(9)}{'even ' * chance.randrange(3)}" for _ in range(20_000)
+    ]
+    index = build(tmp_path / "index", texts)
+    for search in ("odd", "odd even", '"odd even"', "odd OR even OR none", "odd -even", "o*"):
+        whole = rows(index, search)
+        offsets = [0, len(whole) - 5, len(whole), *(chance.randrange(20_000) for _ in range(20))]
+        walked = index.search(parse(search))
+        for offset in offsets:
+            wanted = whole[offset : offset + 20]
+            assert index.search(parse(search)).page(offset, 20).tolist() == wanted
+            assert walked.page(offset, 20).tolist() == wanted
+
+
+def test_a_page_from_anywhere_fetches_no_more_than_its_neighbours(tmp_path: Path) -> None:
+    texts = ["odd " * (number % 100 + 1) for number in range(20_000)]
+    ranking = build(tmp_path / "index", texts).search(parse("odd"))
+    assert len(ranking.page(10_000, 20)) == 20
+    assert ranking.num_bytes < 8 * 5000
 
 
 def test_only_the_rows_of_a_split(tmp_path: Path) -> None:

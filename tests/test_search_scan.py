@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from search_reference import ODD, TEXTS, plain_words, plainly_matches, searches_in, written
 
-from mistudio_widgets.errors import InvalidRequestError, JobCancelled
-from mistudio_widgets.progress import Progress
+from mistudio_widgets.errors import InvalidRequestError
 from mistudio_widgets.samples.highlights import first_highlights
 from mistudio_widgets.samples.pattern import patterns_of
-from mistudio_widgets.samples.query import Query, Term, parse
-from mistudio_widgets.samples.scan import matches, scan
+from mistudio_widgets.samples.query import Group, Query, Term, parse
+from mistudio_widgets.samples.scan import matches
 from mistudio_widgets.samples.text import terms_of, terms_of_rows, words
 
 
@@ -178,13 +178,32 @@ def test_what_cannot_be_spelled_out_is_checked_in_python() -> None:
     ]
 
 
-def test_hits_come_batch_by_batch_in_row_order_until_cancelled() -> None:
-    progress = Progress()
-    batches = [(100, pa.array(["x", "y", "x"])), (103, pa.array(["y"])), (104, pa.array(["x"]))]
-    coming = scan(iter(batches), parse("x"), progress=progress)
-    first = next(coming)
-    assert (first.hits.tolist(), first.end_row) == ([100, 102], 103)
-    assert next(coming).hits.tolist() == []
-    progress.cancel()
-    with pytest.raises(JobCancelled):
-        next(coming)
+@given(
+    st.lists(st.text("aAsSſßẞkKKfiIﬁéÉ東", min_size=1, max_size=9), min_size=1, max_size=12),
+    st.sampled_from([" ", ". ", "😀", "\u0301", "\n--"]),
+    st.booleans(),
+    st.data(),
+)
+def test_no_sieve_loses_a_text(
+    written: list[str], between: str, is_prefix: bool, data: st.DataObject
+) -> None:
+    text = between.join(written)
+    folded = [word.text for word in words(text)]
+    if is_prefix:
+        folded[-1] = folded[-1][: data.draw(st.integers(1, len(folded[-1])))]
+    term = Term(tuple(folded), is_prefix)
+    wanted = pa.array([text, f"x {text}, y"])
+    for sieve in patterns_of(term).sieves:
+        assert pc.match_substring_regex(wanted, sieve).to_pylist() == [True, True]
+    assert matches(wanted, Query((Group((term,)),))).tolist() == [True, True]
+
+
+def test_sieves_rule_out_what_has_the_words_elsewhere() -> None:
+    *_, phrase = patterns_of(Term(("self", "attention", "of"))).sieves
+    texts = pa.array(["SELF, attention of", "attention of self", "self attention", "self of"])
+    assert pc.match_substring_regex(texts, phrase).to_pylist() == [True, False, False, False]
+    (word,) = patterns_of(Term(("self",))).sieves
+    # from the first letter on that has no other shape than its two in ASCII
+    assert pc.match_substring_regex(pa.array(["elf", "ſelf", "sel"]), word).to_pylist() == [
+        True, True, False,
+    ]  # fmt: skip

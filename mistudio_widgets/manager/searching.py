@@ -266,7 +266,7 @@ def _page_of_ranking(
     ranking: samples.Ranking, first_row: int, offset: int, limit: int, mask: _Mask | None
 ) -> Found:
     if mask is None:
-        return Found(ranking.first(offset + limit)[offset : offset + limit], ranking.total)
+        return Found(ranking.page(offset, limit), ranking.total)
     hits = ranking.all()
     kept = hits[mask[hits - first_row]]
     return Found(kept[offset : offset + limit], len(kept))

@@ -4,6 +4,7 @@ filemap     `FileMap`: where rows lie, and the text column in row order
 pages       `RowReader`: rows by their numbers
 chunks      `PageReader`: some pages of a large column chunk
 footers     what a Parquet file's schema is made of, and a footer for a part of it
+two_threads `map_in_two_threads`
 thrift      the protocol in which footers and page headers are written
 cells       any value to plain JSON of bounded size
 lengths     tokens or characters of each row, and which rows are within a range
@@ -13,12 +14,12 @@ text        what a word is
 query       the search language: `parse`
 pattern     a query's terms as regular expressions of RE2
 highlights  where a search stands in what is shown
-scan        search by reading, in row order
+scan        search by reading
 index       search by a full-text index, ranked
 """
 
 from .columns import describe_splits
-from .filemap import FileMap, Render, Rows
+from .filemap import BATCH_BYTES, FileMap, Render, Rows
 from .highlights import first_highlights
 from .index import (
     DISK_SHARE,
@@ -42,10 +43,11 @@ from .lengths import (
 )
 from .pages import Row, RowReader
 from .query import Query, parse
-from .scan import ScannedBatch, scan
+from .scan import matches
 from .sequences import TokenSplit, Windows, has_one_sequence_each, sum_mask
 
 __all__ = [
+    "BATCH_BYTES",
     "DISK_SHARE",
     "NO_LENGTH",
     "CannotSayError",
@@ -59,7 +61,6 @@ __all__ = [
     "Row",
     "RowReader",
     "Rows",
-    "ScannedBatch",
     "TextIndex",
     "TokenSplit",
     "Windows",
@@ -70,11 +71,11 @@ __all__ = [
     "first_highlights",
     "has_one_sequence_each",
     "index_stamp",
+    "matches",
     "open_index",
     "parse",
     "read_receipt",
     "read_token_lengths",
     "rows_within",
-    "scan",
     "sum_mask",
 ]

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -25,12 +24,12 @@ import pyarrow.parquet as pq
 from . import thrift
 from .filemap import Part, Rows
 from .footers import CannotCutError, Footer, Leaf, read_footer, small_file
+from .two_threads import map_in_two_threads
 
 _HEADER_BYTES: Final = 512
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
 # rows that lie apart mean a page each, 1 or 2 ms of unpacking and a few MB while it is read
 _PIECE_BYTES: Final = 4 * 2**20
-_THREADS: Final = 2
 _KEPT_CHUNKS: Final = 512
 _KEPT_FILES: Final = 64
 
@@ -65,16 +64,9 @@ class PageReader:
     """
 
     def __init__(self) -> None:
-        self._is_closed = False
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mistudio-pages")
         self._lock = threading.Lock()
         self._footers: OrderedDict[Any, Footer] = OrderedDict()
         self._chunks: OrderedDict[Any, _Pages] = OrderedDict()
-
-    def close(self) -> None:
-        """End the threads; what is read from now on is read by the caller's alone."""
-        self._is_closed = True
-        self._threads.shutdown(wait=False)
 
     def read(self, part: Part, numbers: Rows) -> pa.Table:
         """Return rows of a file, ascending.
@@ -142,8 +134,7 @@ class PageReader:
             read = partial(_read_leaf, descriptor, footer, leaf, chunk, pages)
             num_pieces = min(-(-_num_bytes(pages, rows) // _PIECE_BYTES), len(rows))
             pieces = np.array_split(rows, max(num_pieces, 1))
-            run = map if len(pieces) == 1 or self._is_closed else self._threads.map
-            arrays.append(pa.concat_arrays(list(run(read, pieces))))
+            arrays.append(pa.concat_arrays(map_in_two_threads(read, pieces)))
         return _joined(arrays)
 
     def _pages(self, key: Any, descriptor: int, chunk: pq.ColumnChunkMetaData) -> _Pages:

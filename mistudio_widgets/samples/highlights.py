@@ -41,8 +41,8 @@ def _first_hit(text: str, query: Query) -> int | None:
     encoded = text.encode()
     firsts = []
     for term in query.required:
-        loose, strict = patterns_of(term)
-        at = pc.find_substring_regex(alone, loose if strict is None else strict)[0].as_py()
+        sieves, strict = patterns_of(term)
+        at = pc.find_substring_regex(alone, strict or "".join(sieves[:1]))[0].as_py()
         if at < 0:
             continue
         first = _first_by_words(text, term) if strict is None else len(encoded[:at].decode())

@@ -39,7 +39,7 @@ _HEAP_BYTES: Final = 96_000_000
 _QUEUE_BYTES: Final = 8_000_000
 _QUEUE_DOCS: Final = 10_000
 _CHECK_SPACE_BYTES: Final = 64_000_000
-_FIRST_HITS: Final = 1024
+_MARGIN: Final = 1024
 # "tantivy v0.27.0, index_format v7"
 _FORMAT: Final = str(vars(tantivy)["__version__"]).rpartition(" ")[2]
 
@@ -147,11 +147,13 @@ class TextIndex:
             too many words have in a phrase.
         """
         is_scored = any(len(term.words) > 1 or not term.is_prefix for term in query.required)
+        # the scores of several groups are added in an order that depends on how many are fetched
+        is_steady = not is_scored or len(query.groups) == 1
         try:
             asked = self._any_of([self._group(group) for group in query.groups])
             if span is not None:
                 asked = self._within(asked, span)
-            return Ranking(self._searcher, asked, is_scored=is_scored)
+            return Ranking(self._searcher, asked, is_scored=is_scored, is_steady=is_steady)
         except ValueError as error:
             raise CannotSayError(str(error)) from error
 
@@ -200,32 +202,34 @@ class TextIndex:
 class Ranking:
     """The rows that match, best first; of equal ones, the first row first.
 
-    Only as many are fetched as are asked for.
+    Only those around the page that is asked for are fetched.
     """
 
     def __init__(
-        self, searcher: tantivy.Searcher, asked: tantivy.Query, *, is_scored: bool
+        self, searcher: tantivy.Searcher, asked: tantivy.Query, *, is_scored: bool, is_steady: bool
     ) -> None:
         self._searcher = searcher
         self._asked = asked
         self._is_scored = is_scored
+        self._is_steady = is_steady
         self._lock = threading.Lock()
-        self._limit = _FIRST_HITS
         result = searcher.search(asked, limit=1, count=True)
         # the stub leaves the count out
         self.total = int(result.count)  # type: ignore[attr-defined]
+        self._start = 0
         self._rows: _Rows = np.empty(0, np.int64)
 
-    def first(self, num_rows: int) -> _Rows:
-        """Return the first rows, at least ``num_rows`` of them if there are so many."""
-        wanted = min(num_rows, self.total)
+    def page(self, offset: int, limit: int) -> _Rows:
+        """Return ``limit`` rows from ``offset`` on, or those there are."""
+        end = min(offset + limit, self.total)
+        start = min(offset, end)
+        margin = _MARGIN
         with self._lock:
-            while len(self._rows) < wanted:
-                while self._limit < wanted:
-                    self._limit *= 8
-                self._rows = self._fetch(min(self._limit, self.total))
-                self._limit *= 8
-            return self._rows
+            while start < self._start or end > self._start + len(self._rows):
+                low = max(start - margin, 0) if self._is_steady else 0
+                self._fetch(low, min(end + margin, self.total))
+                margin *= 8
+            return self._rows[start - self._start : end - self._start]
 
     @property
     def num_bytes(self) -> int:
@@ -234,27 +238,32 @@ class Ranking:
 
     def all(self) -> _Rows:
         """Return all rows."""
-        return self.first(self.total)
+        return self.page(0, self.total)
 
-    def _fetch(self, limit: int) -> _Rows:
+    def _fetch(self, low: int, high: int) -> None:
+        """Fetch what comes between two places, as far as its order is sure."""
         if not self._is_scored:
             found = self._searcher.search(
                 self._asked,
-                limit=limit,
+                limit=high - low,
                 count=False,
+                offset=low,
                 order_by_field="row",
                 order=tantivy.Order.Asc,
             )
-            return np.fromiter((row for row, _ in found.hits), np.int64, len(found.hits))
-        hits = self._searcher.search(self._asked, limit=limit, count=False).hits
+            self._start = low
+            self._rows = np.fromiter((row for row, _ in found.hits), np.int64, len(found.hits))
+            return
+        hits = self._searcher.search(self._asked, limit=high - low, count=False, offset=low).hits
         scores = np.fromiter((score for score, _ in hits), np.float64, len(hits))
         places = [place for _, place in hits]
         rows = np.array(self._searcher.fast_field_values("row", places), np.int64)
         order = np.lexsort((rows, -scores))
-        if limit < self.total:
-            # which of the last equal ones were fetched is chance: leave them to the next time
-            order = order[: int(np.count_nonzero(scores > scores.min()))]
-        return rows[order]
+        # which of the equal ones at either end were fetched is chance
+        first = np.count_nonzero(scores == scores.max()) if low else 0
+        last = np.count_nonzero(scores > scores.min()) if high < self.total else len(rows)
+        self._start = low + int(first)
+        self._rows = rows[order[first:last]]
 
 
 def read_receipt(folder: Path) -> IndexReceipt | None:

@@ -25,6 +25,7 @@ from .cells import row_cells
 from .chunks import PageReader
 from .filemap import FileMap, Part, Rows, batch_rows, is_text, reading
 from .footers import CannotCutError
+from .two_threads import map_in_two_threads
 
 _CONFIG: Final = {
     "memory_limit": "256MB",
@@ -74,8 +75,7 @@ class RowReader:
         self._inherited: list[duckdb.DuckDBPyConnection] = []
 
     def close(self) -> None:
-        """Let go of threads and instance."""
-        self._pages.close()
+        """Let go of the instance."""
         with self._lock:
             if self._connection is not None and self._made_in == os.getpid():
                 self._connection.close()
@@ -103,15 +103,20 @@ class RowReader:
         for split, row in rows:
             part, place = files.file_of(split, row)
             wanted.setdefault((split, part.first_row), (part, set()))[1].add(place)
-        found: dict[tuple[str, int], Row] = {}
-        for (split, first_row), (part, places) in wanted.items():
+
+        def read(one: tuple[tuple[str, int], tuple[Part, set[int]]]) -> list[Row]:
+            (split, first_row), (part, places) = one
             progress.check()
             part.check()
             numbers = np.array(sorted(places), dtype=np.int64)
             table = self._read_part(part, numbers, progress)
-            for number, (text, cells) in zip(numbers.tolist(), _rows(table, files), strict=True):
-                row = first_row + number
-                found[split, row] = Row(split, row, text, cells)
+            return [
+                Row(split, first_row + number, text, cells)
+                for number, (text, cells) in zip(numbers.tolist(), _rows(table, files), strict=True)
+            ]
+
+        read_all = map_in_two_threads(read, list(wanted.items()))
+        found = {(row.split, row.row): row for some in read_all for row in some}
         return [found[key] for key in rows]
 
     def _read_part(self, part: Part, numbers: Rows, progress: Progress) -> pa.Table:
