@@ -14,6 +14,7 @@ import type { Send } from "./requests";
 import { type ToastMessage, Toasts } from "./toasts";
 import { classes } from "./ui";
 import { NO_LIST_FILTERS, useDatasetList } from "./useDatasetList";
+import { usePresence } from "./usePresence";
 import { useSelected } from "./useSelected";
 
 export interface DatasetsPanelProps {
@@ -31,10 +32,12 @@ export interface DatasetsPanelProps {
 export function DatasetsPanel(props: DatasetsPanelProps) {
   const { state, openId, onOpen, send, toasts, onDismissToast, fillsPage } = props;
   const [deleteId, setDeleteId] = useState<string | null>(null);
-  const opened = useSelected({ id: openId, state, send, onGone: () => onOpen(null) });
+  const selected = useSelected({ id: openId, state, send, onGone: () => onOpen(null) });
+  const { shown: opened, isLeaving } = usePresence(selected);
   const [filters, setFilters] = useState(NO_LIST_FILTERS);
   const list = useDatasetList({ state, filters, send });
-  const doomed = [...list.datasets, ...state.datasets].find(({ id }) => id === deleteId);
+  const toDelete = [...list.datasets, ...state.datasets].find(({ id }) => id === deleteId);
+  const { shown: doomed, isLeaving: isSpared } = usePresence(toDelete ?? null);
   const messages = <Toasts toasts={toasts} onDismiss={onDismissToast} />;
   const onDelete = (dataset_id: string) => send("delete_dataset", { dataset_id });
   return (
@@ -67,15 +70,18 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
           disabled={!state.connected}
           send={send}
           onClose={() => onOpen(null)}
+          isLeaving={isLeaving}
           above={!doomed && messages}
         />
       )}
       {doomed && (
         <DeleteDialog
+          key={doomed.id}
           dataset={doomed}
           disabled={!state.connected}
           onDelete={onDelete}
           onClose={() => setDeleteId(null)}
+          isLeaving={isSpared}
           above={messages}
         />
       )}
@@ -87,7 +93,11 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
 function Header({ readOnly, storage }: { readOnly: boolean; storage: StorageReport | null }) {
   return (
     <div data-part="panel.header" className="mb-8">
-      <h1 data-part="panel.title" className="mb-2 text-2xl font-semibold text-slate-100">
+      <h1
+        data-part="panel.title"
+        tabIndex={-1}
+        className="mb-2 text-2xl font-semibold text-slate-100"
+      >
         Datasets
         {readOnly && (
           <span
