@@ -3,6 +3,7 @@
 import { useCallback, useMemo } from "react";
 import type { Snapshot } from "./bridge";
 import { DatasetCard } from "./DatasetCard";
+import { formatCount } from "./format";
 import { ListControls } from "./ListControls";
 import { Pagination } from "./Pagination";
 import type { JobSnapshot } from "./protocol.gen";
@@ -41,7 +42,7 @@ export function DatasetList(props: DatasetListProps) {
     <section>
       <div className="flex flex-wrap items-start justify-between gap-x-4">
         <h2 data-part="list.title" className="mb-4 text-lg font-semibold text-slate-100">
-          Your Datasets ({state.total})
+          Your Datasets ({formatCount(state.total)})
         </h2>
         {(state.total >= CONTROLS_FROM || isFiltered(filters)) && (
           <ListControls filters={filters} onChange={onFilter} />
