@@ -1218,9 +1218,21 @@ export interface StorageReport {
 }
 /**
  * The traits: whole values, published together.
+ *
+ * Attributes
+ * ----------
+ * auto_tokenize : TokenizationSettings or None
+ *     What downloads and imports from the panel are tokenized with when they name nothing;
+ *     None in a read-only panel.
+ * error : ErrorInfo or None
+ *     Why the rest is out of date; its code is "closed" when nothing will change any more.
+ * version : str
+ *     Empty until the rest was published once.
  */
 export interface PanelState {
+  auto_tokenize: TokenizationSettingsOutput | null;
   datasets: DatasetCard[];
+  error: ErrorInfo | null;
   jobs: JobSnapshot[];
   read_only: boolean;
   storage: StorageReport | null;
