@@ -8,7 +8,7 @@ import { ListControls } from "./ListControls";
 import { Pagination } from "./Pagination";
 import type { JobSnapshot } from "./protocol.gen";
 import type { Send } from "./requests";
-import { classes, ErrorBox } from "./ui";
+import { classes, ErrorBox, Loading } from "./ui";
 import {
   isFiltered,
   LIST_PAGE_SIZE,
@@ -21,6 +21,8 @@ const CONTROLS_FROM = 6;
 
 export interface DatasetListProps {
   state: Snapshot;
+  /** Whether nothing can be asked of the kernel. */
+  disabled: boolean;
   list: ListedDatasets;
   filters: ListFilters;
   onFilter: (filters: ListFilters) => void;
@@ -30,13 +32,14 @@ export interface DatasetListProps {
 }
 
 export function DatasetList(props: DatasetListProps) {
-  const { state, list, filters, onFilter, send, onOpen, onDelete } = props;
-  const { jobs, read_only, connected } = state;
+  const { state, disabled, list, filters, onFilter, send, onOpen, onDelete } = props;
+  const { jobs, read_only, version } = state;
   const { datasets, total, failed, isAsking } = list;
   const jobOf = useMemo(() => jobsByDataset(jobs), [jobs]);
   const onPause = useCallback((job_id: string) => send("pause", { job_id }), [send]);
   const onCancel = useCallback((job_id: string) => send("cancel", { job_id }), [send]);
   const onRetry = useCallback((dataset_id: string) => send("retry", { dataset_id }), [send]);
+  if (version === "") return <Loading>Loading datasets...</Loading>;
   if (state.total === 0) return <Empty />;
   return (
     <section>
@@ -64,7 +67,7 @@ export function DatasetList(props: DatasetListProps) {
             dataset={dataset}
             job={jobOf.get(dataset.id) ?? null}
             readOnly={read_only}
-            disabled={!connected}
+            disabled={disabled}
             onOpen={onOpen}
             onDelete={onDelete}
             onPause={onPause}
@@ -80,7 +83,7 @@ export function DatasetList(props: DatasetListProps) {
             limit={LIST_PAGE_SIZE}
             count={datasets.length}
             total={total}
-            disabled={!connected}
+            disabled={disabled}
             onOffset={(offset) => onFilter({ ...filters, offset })}
           />
         </div>

@@ -418,6 +418,56 @@ describe("the panel", () => {
     expect(panel.queryByRole("button", { name: /Download|Import|Delete|Retry|Cancel/ })).toBeNull();
   });
 
+  const anError = (code: string) => ({
+    code,
+    message: "It cannot be read.",
+    hint: "Wait.",
+    field: null,
+    choices: [],
+  });
+
+  it("shows that it waits for the kernel, and why, before there is anything to show", () => {
+    const nothing = { ...goldenState(), datasets: [], jobs: [], total: 0, version: "" };
+    const { model, panel } = show({ ...nothing, error: anError("catalog_busy") });
+    expect(panel.getByText("Loading datasets...").closest("[role=status]")).toBeTruthy();
+    expect(panel.getByRole("alert").textContent).toBe("It cannot be read.Wait.");
+    expect(panel.queryByText("No datasets yet")).toBeNull();
+    act(() => model.publish({ error: null, version: "1" }));
+    expect(panel.queryByRole("alert")).toBeNull();
+    expect(panel.getByText("No datasets yet")).toBeTruthy();
+  });
+
+  it("goes on where what is shown is only out of date", () => {
+    const { panel } = show({ ...goldenState(), error: anError("catalog_busy") });
+    expect(panel.getByRole("alert")).toBeTruthy();
+    expect(panel.getByRole<HTMLButtonElement>("button", { name: "Retry" }).disabled).toBe(false);
+  });
+
+  it("offers nothing that changes a dataset once the manager is closed", async () => {
+    const { panel } = show({ ...goldenState(), error: anError("closed") });
+    await userEvent.type(panel.getByLabelText(/HuggingFace Dataset ID/), "a/b");
+    for (const name of ["Retry", "Delete dataset", "Cancel tokenization", "Download Dataset"]) {
+      for (const button of panel.queryAllByRole<HTMLButtonElement>("button", { name })) {
+        expect(button.disabled).toBe(true);
+      }
+    }
+    expect(panel.getByRole<HTMLButtonElement>("button", { name: "Retry" }).disabled).toBe(true);
+  });
+
+  it("keeps what is typed while the kernel publishes, and where the focus is", async () => {
+    const { model, panel, shadow } = show();
+    const field = panel.getByLabelText<HTMLInputElement>(/HuggingFace Dataset ID/);
+    await userEvent.type(field, "own");
+    for (const progress of [50, 60, 70]) {
+      const [first, second] = goldenState().datasets;
+      if (first === undefined || second === undefined) throw new Error("two datasets are needed");
+      act(() => model.publish({ datasets: [second, { ...first, progress }] }));
+    }
+    expect(shadow.activeElement).toBe(field);
+    await userEvent.type(field, "er/x");
+    expect(field.value).toBe("owner/x");
+  });
+
   it("says when the disk is nearly full", () => {
     const { storage } = goldenState();
     if (storage === null) throw new Error("a storage report is needed");
