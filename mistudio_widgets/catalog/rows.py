@@ -141,6 +141,11 @@ class CatalogReader:
         rows = self._cursor.execute("SELECT id FROM catalog.datasets").fetchall()
         return {row[0] for row in rows}
 
+    def dataset_statuses(self) -> dict[str, str]:
+        """Return the stored status of each dataset by its id."""
+        rows = self._cursor.execute("SELECT id, status FROM catalog.datasets").fetchall()
+        return dict(rows)
+
     def get_tokenization(self, tokenization_id: str) -> TokenizationRecord:
         """Return the stored record; raises `NotFoundError`."""
         found = self._tokenizations("WHERE id = ?", [tokenization_id])

@@ -35,10 +35,9 @@ from ..records import (
     IndexRequest,
     JobKind,
     JobSnapshot,
-    StorageReport,
     TokenizationRecord,
 )
-from ..storage import LOW_DISK_SHARE, Storage, default_data_dir, disk_errors
+from ..storage import Storage, default_data_dir, disk_errors
 from .checks import whole_number
 from .events import Announcer, completed_event, damage_event, error_event, progress_event
 from .follow import Follower
@@ -225,19 +224,6 @@ class Core:
         *Threads:* called from background threads; must be quick.
         """
         return self._follower.add(callback)
-
-    def storage(self) -> StorageReport:
-        """Return how full the disk under the data folder is."""
-        space = self._parts.storage.space()
-        return StorageReport(
-            data_dir=None if self.read_only else str(self.data_dir),
-            used_bytes=self._parts.storage.used_bytes(),
-            free_bytes=space.free_bytes,
-            total_bytes=space.total_bytes,
-            reserve_bytes=space.reserve_bytes,
-            is_low=space.free_bytes < (1 - LOW_DISK_SHARE) * space.total_bytes,
-            num_datasets=self._view.num_datasets(),
-        )
 
     def _new_job(
         self,

@@ -26,7 +26,9 @@ from ._base import (
     utc_now,
 )
 from .dataset import (
+    CLEANUP_KINDS,
     TRANSITIONS,
+    CleanupKind,
     DataFile,
     DatasetRecord,
     DatasetStatus,
@@ -92,6 +94,7 @@ from .tokenization import (
 __all__ = [
     "ACTIVE_STATES",
     "ALL_KINDS",
+    "CLEANUP_KINDS",
     "DATASET_ID_PATTERN",
     "DATA_KINDS",
     "HOLDING_KINDS",
@@ -103,6 +106,7 @@ __all__ = [
     "Accounting",
     "Cell",
     "CharacterStatistics",
+    "CleanupKind",
     "ColumnStatistics",
     "CompletedEvent",
     "DataFile",

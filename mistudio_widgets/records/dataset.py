@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Generic, Literal
+from typing import Final, Generic, Literal, get_args
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ from .metadata import DatasetMetadata
 Source = Literal["huggingface", "local", "custom"]
 StoredStatus = Literal["downloading", "processing", "ready", "error"]
 DatasetStatus = Literal["downloading", "processing", "tokenizing", "ready", "error"]
+CleanupKind = Literal["partial", "index", "orphan"]
+
+CLEANUP_KINDS: Final[tuple[CleanupKind, ...]] = get_args(CleanupKind)
 
 TRANSITIONS: Final[Mapping[StoredStatus, frozenset[StoredStatus]]] = {
     "downloading": frozenset({"processing", "error"}),
@@ -195,6 +198,9 @@ class StorageReport(Record):
         What is always kept free: the larger of 5 % of the disk and 2 GiB.
     is_low : bool
         Whether more than 80 % of the disk is used.
+    reclaimable_bytes : int or None
+        What `DatasetManager.cleanup` would free; None where it was not measured, as in a
+        read-only manager. At most a minute old.
     data_dir : str or None
         None in a read-only manager.
     """
@@ -206,3 +212,4 @@ class StorageReport(Record):
     reserve_bytes: int
     is_low: bool
     num_datasets: int
+    reclaimable_bytes: int | None = None

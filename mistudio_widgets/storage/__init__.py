@@ -7,6 +7,7 @@
                         text_index/  text_index.partial/  text_index.unwanted
                         tokenized/tok_<16 hex>/  tokenized/tok_<...>.partial/
     staging/<job_id>/
+    damaged/<time>/             catalogs that could not be read, kept when a new one was made
 
 Whatever is unfinished lies in ``staging`` or in a ``.partial`` folder and becomes visible by one
 rename. A dataset is complete when its manifest is there, a tokenization when its receipt is.
@@ -20,6 +21,8 @@ from .files import (
     format_bytes,
     fsync_dir,
     fsync_file,
+    newest_change_at,
+    removal_bytes,
     remove_tree,
     sha256_of,
     tree_bytes,
@@ -38,6 +41,8 @@ __all__ = [
     "format_bytes",
     "fsync_dir",
     "fsync_file",
+    "newest_change_at",
+    "removal_bytes",
     "remove_tree",
     "sha256_of",
     "tree_bytes",

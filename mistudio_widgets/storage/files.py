@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -83,11 +83,42 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
 def tree_bytes(path: Path) -> int:
     """Return what the files below a folder hold; 0 when there is none."""
     total = 0
+    for name in _files_of(path):
+        with suppress(OSError):
+            total += os.lstat(name).st_size
+    return total
+
+
+def removal_bytes(paths: Iterable[Path]) -> int:
+    """Return what the disk gets back when these folders go; what is linked elsewhere stays."""
+    names: dict[tuple[int, int], set[str]] = {}
+    found: dict[tuple[int, int], os.stat_result] = {}
+    for path in paths:
+        for name in _files_of(path):
+            with suppress(OSError):
+                stat = os.lstat(name)
+                key = (stat.st_dev, stat.st_ino)
+                names.setdefault(key, set()).add(name)
+                found[key] = stat
+    return sum(stat.st_size for key, stat in found.items() if stat.st_nlink <= len(names[key]))
+
+
+def newest_change_at(path: Path) -> float:
+    """Return when something in a folder last changed, as seconds since the epoch; 0 when gone."""
+    newest = 0.0
+    for folder, _, _ in os.walk(path):
+        with suppress(OSError):
+            newest = max(newest, os.lstat(folder).st_mtime)
+    for name in _files_of(path):
+        with suppress(OSError):
+            newest = max(newest, os.lstat(name).st_mtime)
+    return newest
+
+
+def _files_of(path: Path) -> Iterator[str]:
     for folder, _, names in os.walk(path):
         for name in names:
-            with suppress(OSError):
-                total += (Path(folder) / name).lstat().st_size
-    return total
+            yield os.path.join(folder, name)  # noqa: PTH118 -- ten times as fast
 
 
 def remove_tree(path: Path) -> int:

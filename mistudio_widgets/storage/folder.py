@@ -346,10 +346,15 @@ class Storage:
         """Move a tokenization out of sight in one step; None when it has no folder."""
         return self._trash(self.tokenization_dir(dataset_id, tokenization_id))
 
-    def _trash(self, path: Path) -> Path | None:
+    def trash_leftover(self, path: Path) -> Path | None:
+        """Move what nobody needs out of sight, for good; None when it is gone."""
+        # not by its name: a deletion that did not end is put back by that
+        return self._trash(path, "leftover")
+
+    def _trash(self, path: Path, name: str | None = None) -> Path | None:
         if not path.exists():
             return None
-        trash = self.root / "staging" / f"{_TRASH_PREFIX}{path.name}.{uuid.uuid4().hex}"
+        trash = self.root / "staging" / f"{_TRASH_PREFIX}{name or path.name}.{uuid.uuid4().hex}"
         with disk_errors(f"delete {path.name}"):
             path.rename(trash)
         return trash
@@ -383,6 +388,19 @@ class Storage:
             for path in sorted(folder.iterdir()):
                 if re.fullmatch(TOKENIZATION_ID_PATTERN, path.name) and not path.is_symlink():
                     yield path.name
+
+    def partial_tokenizations(self, dataset_id: str) -> Iterator[tuple[str, Path]]:
+        """Yield the ids and folders of the unfinished tokenizations of a dataset."""
+        for path in (self.dataset_dir(dataset_id) / "tokenized").glob("*.partial"):
+            name = path.name.removesuffix(".partial")
+            if re.fullmatch(TOKENIZATION_ID_PATTERN, name) and not path.is_symlink():
+                yield name, path
+
+    def damaged_catalogs(self) -> Iterator[Path]:
+        """Yield the folders with catalogs that could not be read."""
+        folder = self.root / "damaged"
+        if folder.is_dir():
+            yield from (path for path in sorted(folder.iterdir()) if not path.is_symlink())
 
 
 def _check_id(name: str, pattern: str) -> None:
