@@ -20,6 +20,7 @@ shared_work       work that several ask for and that is done once
 view              the catalog's facts with live jobs laid over them
 follow            noticing what other processes change
 recovery          what a process that died left behind
+taking_up         rows for what the catalog does not know
 leftovers         what nobody needs any more
 parts             the pieces that the others share
 """

@@ -43,6 +43,7 @@ from .events import Announcer, completed_event, damage_event, error_event, progr
 from .follow import Follower
 from .parts import Parts
 from .recovery import recover
+from .taking_up import take_up
 from .view import View
 
 _REMEMBERED_JOBS: Final = 200
@@ -114,6 +115,7 @@ class Core:
         self._at_close: list[Callable[[], None]] = []
         if not self.read_only:
             recover(self._parts)
+            take_up(self._parts)
         self._begin()
 
     def _begin(self) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Collection
 from typing import Final
 
 from ..errors import InvalidRequestError
-from ..records import CLEANUP_KINDS, CleanupKind, StorageReport
+from ..records import CLEANUP_KINDS, CleanupKind, RebuildReport, StorageReport
 from ..storage import LOW_DISK_SHARE
 from .checks import whole_number
 from .core import Core
 from .leftovers import discard, reclaimable_bytes
 from .recovery import recover
+from .taking_up import take_up
 
 _MEASURED_FOR_S: Final = 60.0
 
@@ -76,6 +77,35 @@ class UpkeepMethods(Core):
         self._reclaimable = None
         self._follower.notify()
         return freed
+
+    def rebuild(self) -> RebuildReport:
+        """Make the catalog agree with what lies on disk.
+
+        Every manager that may write does so when it is made; this is for a catalog that was
+        damaged since. A catalog that can be read is kept; one that cannot is set aside. Datasets
+        and tokenizations that it lacks come back from their manifests and receipts, with names,
+        statistics and metadata. What ran, and downloads that had not ended, are known to the
+        catalog alone.
+
+        Raises
+        ------
+        CatalogVersionError
+            The catalog is newer than this package.
+        ReadOnlyError
+        """
+        self._parts.must_write("rebuild the catalog")
+        self._must_be_open()
+        aside = self._parts.catalog.open_whole()
+        recover(self._parts)
+        taken = take_up(self._parts)
+        self._reclaimable = None
+        self._follower.notify()
+        return RebuildReport(
+            datasets=tuple(taken.datasets),
+            tokenizations=tuple(taken.tokenizations),
+            damaged=tuple(taken.damaged),
+            set_aside=None if aside is None else str(aside),
+        )
 
     def _reclaimable_bytes(self) -> int:
         measured, now = self._reclaimable, time.monotonic()

@@ -187,6 +187,25 @@ class VerifyReport(Record):
     damaged: tuple[str, ...]
 
 
+class RebuildReport(Record):
+    """What `DatasetManager.rebuild` found.
+
+    Attributes
+    ----------
+    datasets, tokenizations : tuple of str
+        Ids of what the catalog did not know and does now.
+    damaged : tuple of str
+        Ids of what is shown as an error now, because its files are not there.
+    set_aside : str or None
+        Where the catalog that could not be read lies now.
+    """
+
+    datasets: tuple[str, ...]
+    tokenizations: tuple[str, ...]
+    damaged: tuple[str, ...]
+    set_aside: str | None
+
+
 class StorageReport(Record):
     """The disk under the data folder.
 

@@ -238,6 +238,14 @@ class Storage:
         path = self.dataset_dir(manifest.dataset.id) / "manifest.json"
         write_atomic(path, manifest.model_dump_json(indent=1).encode())
 
+    def has_manifest(self, dataset_id: str) -> bool:
+        """Whether a dataset has its manifest, whatever is in it."""
+        return (self.dataset_dir(dataset_id) / "manifest.json").exists()
+
+    def has_receipt(self, dataset_id: str, tokenization_id: str) -> bool:
+        """Whether a tokenization has its receipt, whatever is in it."""
+        return (self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json").exists()
+
     def read_manifest(self, dataset_id: str) -> Manifest:
         """Read a dataset's manifest.
 
