@@ -115,6 +115,8 @@ def test_the_main_job_over_the_wire(wire: Wire, text_file: Path, tokenizer_path:
     (record,) = wire.ask("list_tokenizations", dataset_id=dataset_id)["result"]
     assert record["status"] == "ready"
     assert wire.ask("storage")["result"]["num_datasets"] == 1
+    assert wire.ask("cleanup", kinds=["partial"])["result"] == {"freed_bytes": 0}
+    assert wire.ask("cleanup", kinds=["raw"])["error"]["code"] == "invalid_request"
     assert wire.ask("retry", dataset_id=dataset_id)["result"]["job"]["state"] == "succeeded"
     freed = wire.ask("delete_tokenization", tokenization_id=record["id"])["result"]
     assert freed["freed_bytes"] > 0
@@ -290,6 +292,7 @@ def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_fi
                 ("delete_dataset", {"dataset_id": record.id}),
                 ("tokenize", {"dataset_id": record.id, "settings": {"tokenizer": "x"}}),
                 ("delete_tokenization", {"tokenization_id": "tok_" + "0" * 16}),
+                ("cleanup", {}),
                 ("preview_tokens", {"text": "a", "settings": {"tokenizer": "x"}}),
             ):
                 assert wire.ask(kind, **given)["error"]["code"] == "read_only", kind

@@ -171,6 +171,7 @@ class Results(Record):
     sequence_samples: tuple[SampleSpan, ...]
     column_statistics: ColumnStatistics
     storage: StorageReport
+    cleanup: Freed
     ping: Pong
     abort: Aborted
 
