@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 from .errors import (
     AlreadyExistsError,
     CatalogBusyError,
+    CatalogDamagedError,
     CatalogError,
     CatalogVersionError,
     ConfigNotFoundError,
@@ -99,6 +100,7 @@ __all__ = [
     "Accounting",
     "AlreadyExistsError",
     "CatalogBusyError",
+    "CatalogDamagedError",
     "CatalogError",
     "CatalogVersionError",
     "Cell",

@@ -11,6 +11,7 @@
     │   └─ CorruptFileError                .path
     ├─ CatalogError
     │   ├─ CatalogBusyError
+    │   ├─ CatalogDamagedError
     │   └─ CatalogVersionError
     ├─ HubError
     │   ├─ RepoNotFoundError, GatedRepoError, RevisionNotFoundError
@@ -135,6 +136,12 @@ class CatalogBusyError(CatalogError):
     """Other processes kept the catalog locked for longer than we wait."""
 
     code = "catalog_busy"
+
+
+class CatalogDamagedError(CatalogError):
+    """The catalog's file or log makes no sense; it can be rebuilt from manifests and receipts."""
+
+    code = "catalog_damaged"
 
 
 class CatalogVersionError(CatalogError):

@@ -21,7 +21,9 @@ settings.load_profile("default")
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
 
-pytest.register_assert_rewrite("crash.killing", "crash.downloads", "crash.hub_killing")
+pytest.register_assert_rewrite(
+    "crash.killing", "crash.downloads", "crash.hub_killing", "crash.damage"
+)
 
 from hub_fixtures import client, hf_home, hub, hub_server  # noqa: F401 -- these are fixtures
 from importer_fixtures import fails, into, run, src  # noqa: F401 -- these are fixtures

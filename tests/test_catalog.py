@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -359,10 +360,12 @@ def test_a_reader_of_an_older_catalog_knows_no_statistics(tmp_path: Path) -> Non
     Catalog(path)
     with duckdb.connect(str(path)) as connection:
         connection.execute("DROP TABLE column_statistics")
+        connection.execute("DROP TABLE holds")
         connection.execute("DELETE FROM schema_version WHERE version > 2")
     with Catalog(path, read_only=True).read() as reader:
         assert reader is not None
         assert reader.find_column_statistics("ds_x", "sha") is None
+        assert reader.holds() == []
     with Catalog(path).read() as reader:
         assert reader is not None
         assert reader.find_column_statistics("ds_x", "sha") is None
@@ -430,11 +433,96 @@ def test_a_reader_without_a_catalog_sees_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_garbage_is_not_taken_for_a_catalog(tmp_path: Path) -> None:
+def test_a_reader_refuses_garbage_and_a_writer_sets_it_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "catalog.duckdb"
-    path.write_bytes(b"this is no database" * 500)
-    with pytest.raises(CatalogError, match="cannot be opened"):
+    garbage = b"this is no database" * 500
+    path.write_bytes(garbage)
+    reader = Catalog(path, read_only=True)
+    with pytest.raises(CatalogError, match="damaged") as caught, reader.read():
+        pass
+    assert "rebuild" in str(caught.value.hint)
+    assert path.read_bytes() == garbage
+    catalog = Catalog(path)
+    (aside,) = (tmp_path / "damaged").iterdir()
+    assert (aside / "catalog.duckdb").read_bytes() == garbage
+    assert "set aside" in caplog.text
+    _insert(catalog, _dataset())
+    with reader.read() as found:
+        assert found is not None
+        assert found.count_datasets() == 1
+
+
+def test_only_a_log_that_cannot_be_replayed_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    first = _dataset()
+    _insert(Catalog(path), first)
+    _kill_in_the_middle(path)
+    log = path.with_name("catalog.duckdb.wal")
+    bytes_ = bytearray(log.read_bytes())
+    bytes_[len(bytes_) // 2] ^= 0xFF
+    log.write_bytes(bytes_)
+    catalog = Catalog(path)
+    (aside,) = (tmp_path / "damaged").iterdir()
+    assert [file.name for file in aside.iterdir()] == ["catalog.duckdb.wal"]
+    with catalog.read() as reader:
+        assert reader is not None
+        assert reader.dataset_ids() == {first.id}
+
+
+def test_a_log_without_its_file_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    catalog = Catalog(path)
+    _insert(catalog, _dataset())
+    _kill_in_the_middle(path)
+    path.unlink()
+    with pytest.raises(CatalogError, match="missing"), catalog.write():
+        pass
+    with pytest.raises(CatalogError, match="missing"), catalog.read():
+        pass
+    assert not path.exists()
+    assert catalog.open_whole() is not None
+    with catalog.read() as reader:
+        assert reader is not None
+        assert reader.count_datasets() == 0
+
+
+def test_a_catalog_of_a_newer_duckdb_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.duckdb"
+    Catalog(path)
+    content = bytearray(path.read_bytes())
+    # the main header: a checksum of 8 bytes, "DUCK", the format's version; the checksum is the
+    # XOR of all words, each times a constant (DuckDB, src/common/checksum.cpp)
+    before = bytes(content[8:16])
+    assert before[:4] == b"DUCK"
+    content[12:16] = (5000).to_bytes(4, "little")
+    for word in (before, bytes(content[8:16])):
+        term = int.from_bytes(word, "little") * 0xBF58476D1CE4E5B9 % 2**64
+        content[:8] = (int.from_bytes(content[:8], "little") ^ term).to_bytes(8, "little")
+    path.write_bytes(content)
+    with pytest.raises(CatalogVersionError, match="another DuckDB"):
         Catalog(path)
+    assert path.read_bytes() == content
+
+
+def _kill_in_the_middle(path: Path) -> None:
+    """Leave a log: a process commits a row and dies before the catalog is let go of."""
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from mistudio_widgets.catalog import Catalog\n"
+        "from mistudio_widgets.catalog.rows import CatalogWriter\n"
+        "from mistudio_widgets.records import DatasetRecord, new_dataset_id, utc_now\n"
+        "now = utc_now()\n"
+        "row = DatasetRecord(id=new_dataset_id(), name='x', source='local', status='ready',\n"
+        "                    created_at=now, updated_at=now)\n"
+        "with Catalog(Path(sys.argv[1]))._attached(read_only=False) as cursor:\n"
+        "    cursor.execute('BEGIN'); CatalogWriter(cursor).insert_dataset(row)\n"
+        "    cursor.execute('COMMIT'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert path.with_name("catalog.duckdb.wal").stat().st_size > 0
 
 
 def test_a_forked_child_leaves_the_parents_catalog_alone(tmp_path: Path) -> None:

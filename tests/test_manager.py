@@ -493,6 +493,7 @@ def test_a_read_only_manager_changes_nothing(
             lambda: reader.delete_dataset(dataset.id),
             lambda: reader.tokenize(dataset.id, tokenizer="x"),
             lambda: reader.delete_tokenization(tokenization.id),
+            reader.cleanup,
             lambda: reader.job("job_" + "0" * 32),
         ]
         for write in writes:

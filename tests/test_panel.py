@@ -12,6 +12,7 @@ from hub_calls import connections_to, our_threads
 from hub_server import HubServer
 
 from mistudio_widgets import DatasetManager, DatasetsPanel, TokenizationSettings
+from mistudio_widgets.errors import CatalogBusyError
 from mistudio_widgets.messages import DatasetCard, PanelState, Results
 from mistudio_widgets.panel.answers import HANDLERS
 from mistudio_widgets.progress import Progress
@@ -114,6 +115,8 @@ def test_the_main_job_over_the_wire(wire: Wire, text_file: Path, tokenizer_path:
     (record,) = wire.ask("list_tokenizations", dataset_id=dataset_id)["result"]
     assert record["status"] == "ready"
     assert wire.ask("storage")["result"]["num_datasets"] == 1
+    assert wire.ask("cleanup", kinds=["partial"])["result"] == {"freed_bytes": 0}
+    assert wire.ask("cleanup", kinds=["raw"])["error"]["code"] == "invalid_request"
     assert wire.ask("retry", dataset_id=dataset_id)["result"]["job"]["state"] == "succeeded"
     freed = wire.ask("delete_tokenization", tokenization_id=record["id"])["result"]
     assert freed["freed_bytes"] > 0
@@ -289,6 +292,7 @@ def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_fi
                 ("delete_dataset", {"dataset_id": record.id}),
                 ("tokenize", {"dataset_id": record.id, "settings": {"tokenizer": "x"}}),
                 ("delete_tokenization", {"tokenization_id": "tok_" + "0" * 16}),
+                ("cleanup", {}),
                 ("preview_tokens", {"text": "a", "settings": {"tokenizer": "x"}}),
             ):
                 assert wire.ask(kind, **given)["error"]["code"] == "read_only", kind
@@ -362,6 +366,64 @@ def test_auto_tokenize_follows_what_the_panel_imports(
         assert record.settings == settings
     finally:
         panel.close()
+
+
+def test_who_may_change_something_sees_what_follows_an_import(manager: DatasetManager) -> None:
+    settings = TokenizationSettings(tokenizer="/home/somebody/tokenizer.json", max_length=4)
+    panel = DatasetsPanel(manager, auto_tokenize=settings)
+    assert panel.auto_tokenize == settings.model_dump(mode="json")
+    panel.close()
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        panel = DatasetsPanel(reader, auto_tokenize=settings)
+        assert panel.auto_tokenize is None
+        panel.close()
+
+
+def test_an_import_that_wants_no_tokenization_gets_none(
+    manager: DatasetManager, text_file: Path, tokenizer_path: Path
+) -> None:
+    panel = DatasetsPanel(
+        manager, auto_tokenize=TokenizationSettings(tokenizer=str(tokenizer_path))
+    )
+    wire = Wire(panel)
+    try:
+        started = wire.ask("import_files", paths=[str(text_file)], tokenize=None)["result"]
+        manager.job(started["job"]["id"]).wait()
+        assert manager.list_tokenizations(started["dataset"]["id"]) == []
+        assert [job.kind for job in manager.jobs() if job.kind == "tokenize"] == []
+    finally:
+        panel.close()
+
+
+def test_a_panel_says_when_its_manager_is_closed(data_dir: Path, text_file: Path) -> None:
+    manager = DatasetManager(data_dir, device="cpu")
+    manager.import_files(text_file, name="kept").wait()
+    panel = DatasetsPanel(manager)
+    assert panel.error is None
+    manager.close()
+    _until(panel, lambda: panel.error is not None and panel.error["code"] == "closed")
+    assert [dataset["name"] for dataset in panel.datasets] == ["kept"]
+    panel.close()
+    late = DatasetsPanel(manager)
+    assert late.error["code"] == "closed"
+    assert [dataset["name"] for dataset in late.datasets] == ["kept"]
+    assert Wire(late).ask("import_files", paths=[str(text_file)])["ok"] is False
+    late.close()
+
+
+def test_a_panel_says_why_it_cannot_show_the_truth_until_it_can(
+    manager: DatasetManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(**_given: object) -> None:
+        raise CatalogBusyError("Another process has it.", hint="Wait.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(manager, "list_with_tokenizations", busy)
+        panel = DatasetsPanel(manager)
+        assert (panel.error["code"], panel.version) == ("catalog_busy", "")
+    _until(panel, lambda: panel.error is None)
+    assert panel.version
+    panel.close()
 
 
 def test_a_closed_panel_says_so(panel: DatasetsPanel) -> None:

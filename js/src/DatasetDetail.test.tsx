@@ -35,6 +35,7 @@ describe("DatasetDetail", () => {
       readOnly: false,
       disabled: false,
       send: send as never,
+      isLeaving: false,
       onClose: vi.fn(),
       ...change,
     };

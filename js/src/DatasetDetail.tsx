@@ -22,6 +22,8 @@ export interface DatasetDetailProps {
   disabled: boolean;
   send: Send;
   onClose: () => void;
+  /** Whether it is closed already, and only fades away. */
+  isLeaving: boolean;
   /** What stands above the dialog. */
   above?: ReactNode;
 }
@@ -70,6 +72,7 @@ export function DatasetDetail(props: DatasetDetailProps) {
       labelledBy={`${id}-title`}
       onClose={onClose}
       panelClassName="@container max-w-6xl"
+      isLeaving={props.isLeaving}
       above={props.above}
     >
       <Header dataset={dataset} titleId={`${id}-title`} onClose={onClose} />

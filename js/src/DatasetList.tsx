@@ -3,11 +3,12 @@
 import { useCallback, useMemo } from "react";
 import type { Snapshot } from "./bridge";
 import { DatasetCard } from "./DatasetCard";
+import { formatCount } from "./format";
 import { ListControls } from "./ListControls";
 import { Pagination } from "./Pagination";
 import type { JobSnapshot } from "./protocol.gen";
 import type { Send } from "./requests";
-import { classes, ErrorBox } from "./ui";
+import { classes, ErrorBox, Loading } from "./ui";
 import {
   isFiltered,
   LIST_PAGE_SIZE,
@@ -20,6 +21,8 @@ const CONTROLS_FROM = 6;
 
 export interface DatasetListProps {
   state: Snapshot;
+  /** Whether nothing can be asked of the kernel. */
+  disabled: boolean;
   list: ListedDatasets;
   filters: ListFilters;
   onFilter: (filters: ListFilters) => void;
@@ -29,19 +32,20 @@ export interface DatasetListProps {
 }
 
 export function DatasetList(props: DatasetListProps) {
-  const { state, list, filters, onFilter, send, onOpen, onDelete } = props;
-  const { jobs, read_only, connected } = state;
+  const { state, disabled, list, filters, onFilter, send, onOpen, onDelete } = props;
+  const { jobs, read_only, version } = state;
   const { datasets, total, failed, isAsking } = list;
   const jobOf = useMemo(() => jobsByDataset(jobs), [jobs]);
   const onPause = useCallback((job_id: string) => send("pause", { job_id }), [send]);
   const onCancel = useCallback((job_id: string) => send("cancel", { job_id }), [send]);
   const onRetry = useCallback((dataset_id: string) => send("retry", { dataset_id }), [send]);
+  if (version === "") return <Loading>Loading datasets...</Loading>;
   if (state.total === 0) return <Empty />;
   return (
     <section>
       <div className="flex flex-wrap items-start justify-between gap-x-4">
         <h2 data-part="list.title" className="mb-4 text-lg font-semibold text-slate-100">
-          Your Datasets ({state.total})
+          Your Datasets ({formatCount(state.total)})
         </h2>
         {(state.total >= CONTROLS_FROM || isFiltered(filters)) && (
           <ListControls filters={filters} onChange={onFilter} />
@@ -63,7 +67,7 @@ export function DatasetList(props: DatasetListProps) {
             dataset={dataset}
             job={jobOf.get(dataset.id) ?? null}
             readOnly={read_only}
-            disabled={!connected}
+            disabled={disabled}
             onOpen={onOpen}
             onDelete={onDelete}
             onPause={onPause}
@@ -79,7 +83,7 @@ export function DatasetList(props: DatasetListProps) {
             limit={LIST_PAGE_SIZE}
             count={datasets.length}
             total={total}
-            disabled={!connected}
+            disabled={disabled}
             onOffset={(offset) => onFilter({ ...filters, offset })}
           />
         </div>

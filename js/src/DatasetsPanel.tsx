@@ -1,7 +1,7 @@
 /** The whole panel: heading, form, list, and the dialogs above them. */
 
 import { Lock } from "lucide-react";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import type { Snapshot } from "./bridge";
 import { DatasetDetail } from "./DatasetDetail";
 import { DatasetList } from "./DatasetList";
@@ -9,12 +9,23 @@ import { DeleteDialog } from "./DeleteDialog";
 import { DownloadForm } from "./DownloadForm";
 import { formatBytes, plural } from "./format";
 import { ImportForm } from "./ImportForm";
-import type { StorageReport } from "./protocol.gen";
+import { Linked } from "./Linked";
+import type {
+  DatasetCard,
+  ErrorInfo,
+  StorageReport,
+  TokenizationSettingsOutput,
+} from "./protocol.gen";
 import type { Send } from "./requests";
 import { type ToastMessage, Toasts } from "./toasts";
+import { usedTokenizers } from "./tokenizations";
 import { classes } from "./ui";
 import { NO_LIST_FILTERS, useDatasetList } from "./useDatasetList";
+import { usePresence } from "./usePresence";
 import { useSelected } from "./useSelected";
+
+/** The code of an error after which nothing can be asked any more. */
+const CLOSED = "closed";
 
 export interface DatasetsPanelProps {
   state: Snapshot;
@@ -30,11 +41,14 @@ export interface DatasetsPanelProps {
 
 export function DatasetsPanel(props: DatasetsPanelProps) {
   const { state, openId, onOpen, send, toasts, onDismissToast, fillsPage } = props;
+  const isOff = !state.connected || state.error?.code === CLOSED;
   const [deleteId, setDeleteId] = useState<string | null>(null);
-  const opened = useSelected({ id: openId, state, send, onGone: () => onOpen(null) });
+  const selected = useSelected({ id: openId, state, send, onGone: () => onOpen(null) });
+  const { shown: opened, isLeaving } = usePresence(selected);
   const [filters, setFilters] = useState(NO_LIST_FILTERS);
   const list = useDatasetList({ state, filters, send });
-  const doomed = [...list.datasets, ...state.datasets].find(({ id }) => id === deleteId);
+  const toDelete = [...list.datasets, ...state.datasets].find(({ id }) => id === deleteId);
+  const { shown: doomed, isLeaving: isSpared } = usePresence(toDelete ?? null);
   const messages = <Toasts toasts={toasts} onDismiss={onDismissToast} />;
   const onDelete = (dataset_id: string) => send("delete_dataset", { dataset_id });
   return (
@@ -46,9 +60,18 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
       <div data-part="panel.container" className="mx-auto max-w-7xl px-6 py-8">
         <Header readOnly={state.read_only} storage={state.storage} />
         {!state.connected && <ConnectionLost />}
-        {!state.read_only && <FormSection send={send} disabled={!state.connected} />}
+        {state.error && <PanelError error={state.error} />}
+        {!state.read_only && (
+          <FormSection
+            send={send}
+            disabled={isOff}
+            datasets={state.datasets}
+            autoTokenize={state.auto_tokenize}
+          />
+        )}
         <DatasetList
           state={state}
+          disabled={isOff}
           list={list}
           filters={filters}
           onFilter={setFilters}
@@ -64,18 +87,21 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
           datasets={state.datasets}
           jobs={state.jobs}
           readOnly={state.read_only}
-          disabled={!state.connected}
+          disabled={isOff}
           send={send}
           onClose={() => onOpen(null)}
+          isLeaving={isLeaving}
           above={!doomed && messages}
         />
       )}
       {doomed && (
         <DeleteDialog
+          key={doomed.id}
           dataset={doomed}
-          disabled={!state.connected}
+          disabled={isOff}
           onDelete={onDelete}
           onClose={() => setDeleteId(null)}
+          isLeaving={isSpared}
           above={messages}
         />
       )}
@@ -87,7 +113,11 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
 function Header({ readOnly, storage }: { readOnly: boolean; storage: StorageReport | null }) {
   return (
     <div data-part="panel.header" className="mb-8">
-      <h1 data-part="panel.title" className="mb-2 text-2xl font-semibold text-slate-100">
+      <h1
+        data-part="panel.title"
+        tabIndex={-1}
+        className="mb-2 text-2xl font-semibold text-slate-100"
+      >
         Datasets
         {readOnly && (
           <span
@@ -122,21 +152,42 @@ function Header({ readOnly, storage }: { readOnly: boolean; storage: StorageRepo
   );
 }
 
+const ALERT_LOOK = "mb-6 rounded-lg border border-red-500/30 bg-red-500/10 p-4 text-red-400";
+
 function ConnectionLost() {
   return (
-    <div
-      role="alert"
-      data-part="connection.lost"
-      className="mb-6 rounded-lg border border-red-500/30 bg-red-500/10 p-4 text-red-400"
-    >
+    <div role="alert" data-part="connection.lost" className={ALERT_LOOK}>
       Connection to the kernel lost. What is shown may be out of date; trying again. If the kernel
       was restarted, run the notebook's cells again.
     </div>
   );
 }
 
-function FormSection({ send, disabled }: { send: Send; disabled: boolean }) {
+/** Why the kernel cannot tell what is true now. */
+function PanelError({ error }: { error: ErrorInfo }) {
+  return (
+    <div role="alert" data-part="panel.error" className={classes(ALERT_LOOK, "break-anywhere")}>
+      <bdi>{error.message}</bdi>
+      {error.hint && (
+        <p className="mt-1 text-sm text-red-300">
+          <Linked text={error.hint} />
+        </p>
+      )}
+    </div>
+  );
+}
+
+interface FormSectionProps {
+  send: Send;
+  disabled: boolean;
+  datasets: readonly DatasetCard[];
+  /** What is tokenized with when nothing is named. */
+  autoTokenize: TokenizationSettingsOutput | null;
+}
+
+function FormSection({ datasets, ...rest }: FormSectionProps) {
   const [isImport, setIsImport] = useState(false);
+  const knownTokenizers = useMemo(() => usedTokenizers(datasets), [datasets]);
   const Form = isImport ? ImportForm : DownloadForm;
   return (
     <div data-part="form.section" className="mb-8">
@@ -154,7 +205,7 @@ function FormSection({ send, disabled }: { send: Send; disabled: boolean }) {
             {isImport ? "Download from HuggingFace" : "Import local files"}
           </button>
         </div>
-        <Form send={send} disabled={disabled} />
+        <Form {...rest} knownTokenizers={knownTokenizers} />
       </div>
     </div>
   );

@@ -11,12 +11,14 @@ export interface DeleteDialogProps {
   disabled: boolean;
   onDelete: (dataset_id: string) => Promise<unknown>;
   onClose: () => void;
+  /** Whether it is closed already, and only fades away. */
+  isLeaving: boolean;
   /** What stands above the dialog. */
   above?: ReactNode;
 }
 
 export function DeleteDialog(props: DeleteDialogProps) {
-  const { dataset, disabled, onDelete, onClose, above } = props;
+  const { dataset, disabled, onDelete, onClose, isLeaving, above } = props;
   const id = useId();
   const { pending, failed, run } = useRequest();
   const { name, size_bytes, tokenizations, in_use_by } = dataset;
@@ -31,6 +33,7 @@ export function DeleteDialog(props: DeleteDialogProps) {
       describedBy={`${id}-what`}
       onClose={onClose}
       panelClassName="max-w-lg border border-slate-800"
+      isLeaving={isLeaving}
       above={above}
     >
       <div className="overflow-y-auto p-6">

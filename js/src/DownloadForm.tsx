@@ -2,10 +2,12 @@
 
 import { Download } from "lucide-react";
 import { type FormEvent, useId, useState } from "react";
-import { Suggestions } from "./fields";
-import { Field, Form } from "./formFields";
+import { type Suggestion, Suggestions } from "./fields";
+import { Field, Form, SecretField } from "./formFields";
 import { PlanBox } from "./PlanBox";
+import type { TokenizationSettingsOutput } from "./protocol.gen";
 import type { Params, Send } from "./requests";
+import { followUp, ThenTokenize } from "./ThenTokenize";
 import { Button, ErrorBox } from "./ui";
 import { usePlan } from "./usePlan";
 import { type Failed, useRequest } from "./useRequest";
@@ -13,6 +15,10 @@ import { type Failed, useRequest } from "./useRequest";
 export interface DownloadFormProps {
   send: Send;
   disabled: boolean;
+  /** What the kernel tokenizes with when nothing is named. */
+  autoTokenize: TokenizationSettingsOutput | null;
+  /** Tokenizers that were used before. */
+  knownTokenizers: readonly Suggestion[];
 }
 
 const EMPTY = { repo: "", token: "", split: "", config: "" };
@@ -27,8 +33,10 @@ const FIELD_OF: Readonly<Record<string, string>> = {
   split_not_found: "split",
 };
 
-export function DownloadForm({ send, disabled }: DownloadFormProps) {
+export function DownloadForm(props: DownloadFormProps) {
+  const { send, disabled, autoTokenize, knownTokenizers } = props;
   const [values, setValues] = useState(EMPTY);
+  const [tokenizer, setTokenizer] = useState<string | null>(null);
   const [invalid, setInvalid] = useState<string | null>(null);
   const { pending, failed, run, clear } = useRequest();
   const id = useId();
@@ -48,7 +56,10 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
     const problem = checkRepoId(values.repo);
     setInvalid(problem);
     if (problem !== null || pending || disabled) return;
-    if (await run(() => send("download", downloadParams(values)))) setValues(EMPTY);
+    const params = { ...downloadParams(values), ...followUp(tokenizer, autoTokenize) };
+    if (!(await run(() => send("download", params)))) return;
+    setValues(EMPTY);
+    setTokenizer(null);
   };
 
   const fieldError = (field: string) => (failed?.field === field ? failed.message : null);
@@ -75,10 +86,9 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
         onChange={set("repo")}
         onBlur={() => values.repo !== "" && setInvalid(checkRepoId(values.repo))}
       />
-      <Field
+      <SecretField
         part="form.input.token"
         id="dataset-token-input"
-        type="password"
         label="Access Token (optional)"
         placeholder="hf_..."
         help="Required for private or gated datasets"
@@ -125,6 +135,17 @@ export function DownloadForm({ send, disabled }: DownloadFormProps) {
           values={(known?.configs ?? []).map((value) => ({ value }))}
         />
       </div>
+      <ThenTokenize
+        id="download-tokenizer-input"
+        tokenizer={tokenizer}
+        preset={autoTokenize}
+        known={knownTokenizers}
+        disabled={pending}
+        onChange={(typed) => {
+          setTokenizer(typed);
+          clear();
+        }}
+      />
       {!isEmpty && invalid === null && <PlanBox {...planned} />}
       {failed && <ErrorBox message={failed.message} hint={failed.hint} />}
       <Button

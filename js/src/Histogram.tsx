@@ -1,6 +1,6 @@
 /** How many have which length. */
 
-import { formatCount } from "./format";
+import { formatCount, formatShare } from "./format";
 import type { HistogramBucket } from "./protocol.gen";
 import { classes } from "./ui";
 
@@ -52,7 +52,7 @@ function Row({ bucket, most, unit }: { bucket: HistogramBucket; most: number; un
   return (
     <li
       data-part="histogram.row"
-      title={`${range} ${unit}: ${formatCount(count)} samples, ${percentage.toFixed(1)}%`}
+      title={`${range} ${unit}: ${formatCount(count)} samples, ${formatShare(percentage)}`}
       className="group flex items-center gap-3"
     >
       <span data-part="histogram.label" className="w-24 shrink-0 text-sm text-slate-400">
@@ -80,7 +80,7 @@ function Row({ bucket, most, unit }: { bucket: HistogramBucket; most: number; un
           data-part="histogram.share"
           className="absolute right-2 top-2 rounded bg-slate-900/80 px-1 text-xs text-slate-200 opacity-0 group-hover:opacity-100"
         >
-          {percentage.toFixed(1)}%
+          {formatShare(percentage)}
         </span>
       </div>
     </li>

@@ -2,15 +2,22 @@
 
 import { FolderInput } from "lucide-react";
 import { type FormEvent, useState } from "react";
+import type { Suggestion } from "./fields";
 import { Field, FieldLabel, Form, INPUT_LOOK, SelectField } from "./formFields";
+import type { TokenizationSettingsOutput } from "./protocol.gen";
 import type { Params, Send } from "./requests";
 import { parseShares, type Shares } from "./splits";
+import { followUp, ThenTokenize } from "./ThenTokenize";
 import { Button, classes, ErrorBox } from "./ui";
 import { useRequest } from "./useRequest";
 
 export interface ImportFormProps {
   send: Send;
   disabled: boolean;
+  /** What the kernel tokenizes with when nothing is named. */
+  autoTokenize: TokenizationSettingsOutput | null;
+  /** Tokenizers that were used before. */
+  knownTokenizers: readonly Suggestion[];
 }
 
 const EMPTY = { paths: "", name: "", split: "", divide: "", sample_by: "" };
@@ -25,8 +32,10 @@ const SAMPLE_BY = [
   ["document", "Document"],
 ] as const;
 
-export function ImportForm({ send, disabled }: ImportFormProps) {
+export function ImportForm(props: ImportFormProps) {
+  const { send, disabled, autoTokenize, knownTokenizers } = props;
   const [values, setValues] = useState(EMPTY);
+  const [tokenizer, setTokenizer] = useState<string | null>(null);
   const [invalid, setInvalid] = useState<string | null>(null);
   const [badName, setBadName] = useState<string | null>(null);
   const { pending, failed, run, clear } = useRequest();
@@ -45,8 +54,13 @@ export function ImportForm({ send, disabled }: ImportFormProps) {
     setBadName(nameProblem);
     if (!("shares" in parsed) || nameProblem !== null) return;
     if (values.paths.trim() === "" || pending || disabled) return;
-    const params = importParams(values, parsed.shares);
-    if (await run(() => send("import_files", params))) setValues(EMPTY);
+    const params = {
+      ...importParams(values, parsed.shares),
+      ...followUp(tokenizer, autoTokenize),
+    };
+    if (!(await run(() => send("import_files", params)))) return;
+    setValues(EMPTY);
+    setTokenizer(null);
   };
 
   const fieldError = (field: string) => (failed?.field === field ? failed.message : null);
@@ -126,6 +140,17 @@ export function ImportForm({ send, disabled }: ImportFormProps) {
           onChange={set("sample_by")}
         />
       </div>
+      <ThenTokenize
+        id="import-tokenizer-input"
+        tokenizer={tokenizer}
+        preset={autoTokenize}
+        known={knownTokenizers}
+        disabled={pending}
+        onChange={(typed) => {
+          setTokenizer(typed);
+          clear();
+        }}
+      />
       {failed && <ErrorBox message={failed.message} hint={failed.hint} />}
       <Button
         type="submit"

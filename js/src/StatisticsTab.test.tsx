@@ -153,6 +153,6 @@ describe("Histogram", () => {
     const bars = [...document.querySelectorAll<HTMLElement>("[data-part~='histogram.bar']")];
     expect(bars.map((bar) => bar.style.width)).toEqual(["100%", "1%", "0%"]);
     expect(bars.map((bar) => bar.textContent)).toEqual(["1,000", "", ""]);
-    expect(screen.getByTitle("100+ tokens: 10 samples, 1.0%").textContent).toBe("100+101.0%");
+    expect(screen.getByTitle("100+ tokens: 10 samples, 1%").textContent).toBe("100+101%");
   });
 });

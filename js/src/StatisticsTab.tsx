@@ -4,7 +4,7 @@ import { ChartNoAxesColumnIncreasing } from "lucide-react";
 import { useState } from "react";
 import { CharactersSection } from "./CharactersSection";
 import { DetailSelect } from "./fields";
-import { capitalize, formatCount, formatDecimal } from "./format";
+import { capitalize, formatCount, formatDecimal, formatShare } from "./format";
 import { Histogram } from "./Histogram";
 import type { DatasetCard as Card, TokenizationRecord } from "./protocol.gen";
 import type { Send } from "./requests";
@@ -154,7 +154,7 @@ function SplitDistribution({ record }: { record: TokenizationRecord }) {
                 {formatCount(samples)}
               </div>
               <div data-part="split.percent" className="mt-1 text-xs text-slate-500">
-                {formatDecimal(percentage)}% of total • {formatCount(tokens)} tokens
+                {formatShare(percentage)} of total • {formatCount(tokens)} tokens
               </div>
             </div>
           );

@@ -22,7 +22,7 @@ export interface TokenizationListProps {
 export function TokenizationList({ records, jobs, emptyText, ...rest }: TokenizationListProps) {
   return (
     <section data-part="tokenization.list">
-      <h3 className="mb-4 font-semibold">Tokenizations ({records.length})</h3>
+      <h3 className="mb-4 font-semibold">Tokenizations ({formatCount(records.length)})</h3>
       {records.length === 0 && <p className="text-sm text-slate-400">{emptyText}</p>}
       <ul className="space-y-3">
         {records.map((record) => (

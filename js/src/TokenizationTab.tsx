@@ -1,13 +1,13 @@
 /** Tokenizations of one dataset: a new one, and those that are there. */
 
 import { useState } from "react";
-import { DetailSelect, type Suggestion } from "./fields";
+import { DetailSelect } from "./fields";
 import type { DatasetCard as Card, JobSnapshot, TokenizationRecord } from "./protocol.gen";
 import type { Send } from "./requests";
 import { TokenizationForm } from "./TokenizationForm";
 import { TokenizationList } from "./TokenizationList";
 import { TokenPreview } from "./TokenPreview";
-import { nameTokenization, readyChips } from "./tokenizations";
+import { nameTokenization, usedTokenizers } from "./tokenizations";
 import { ErrorBox } from "./ui";
 import type { Failed } from "./useRequest";
 
@@ -30,7 +30,7 @@ export interface TokenizationTabProps {
 export function TokenizationTab(props: TokenizationTabProps) {
   const { dataset, datasets, records, failed, jobs, readOnly, disabled, send } = props;
   const canTokenize = !readOnly && (dataset.status === "ready" || dataset.status === "tokenizing");
-  const known = suggestionsOf([dataset, ...datasets]);
+  const known = usedTokenizers([dataset, ...datasets]);
   return (
     <div data-part="tokenization.root" className="space-y-6">
       {canTokenize && <TokenizationForm {...props} knownTokenizers={known} />}
@@ -77,16 +77,6 @@ function PreviewAsMade({ dataset, splits, records, disabled, send }: Tokenizatio
       />
     </section>
   );
-}
-
-/** What a kernel can load again, with the names that cards show. */
-function suggestionsOf(datasets: readonly Card[]): Suggestion[] {
-  const byTokenizer = new Map<string, Suggestion>();
-  for (const { settings, tokenizer_name } of datasets.flatMap(readyChips)) {
-    if (byTokenizer.has(settings.tokenizer)) continue;
-    byTokenizer.set(settings.tokenizer, { value: settings.tokenizer, label: tokenizer_name });
-  }
-  return [...byTokenizer.values()];
 }
 
 function emptyText(dataset: Card, canTokenize: boolean): string {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Bridge, createBridge } from "./bridge";
+import type { Started } from "./protocol.gen";
 import { RequestError } from "./requests";
 import { FakeModel } from "./testing/model";
 import { aCard, golden, goldenNames, goldenState } from "./testing/wire";
@@ -22,6 +23,54 @@ function answer(kind: string, at = 0) {
   const { request_id } = model.requests(kind)[at] ?? {};
   model.reply({ ...golden(`reply_${kind}`), request_id });
 }
+
+describe("what was started", () => {
+  const started = golden("reply_import_files");
+  const { dataset, job } = started["result"] as Started;
+  const ask = () => {
+    model.publish({ datasets: goldenState().datasets.slice(1), total: 1, jobs: [] });
+    const asked = bridge.request("import_files", { paths: ["/a.txt"] });
+    answer("import_files");
+    return asked;
+  };
+  const shown = () => bridge.snapshot().datasets.map(({ id }) => id);
+
+  it("has its card from the reply, until the kernel publishes it", async () => {
+    await ask();
+    expect(shown()).toEqual([dataset.id, goldenState().datasets[1]?.id]);
+    expect(bridge.snapshot()).toMatchObject({ total: 2, jobs: [job] });
+    // made before it was started, and arriving after it
+    model.publish({ storage: null });
+    expect(shown()).toContain(dataset.id);
+    model.publish({ datasets: goldenState().datasets, total: 2 });
+    expect(shown()).toEqual(goldenState().datasets.map(({ id }) => id));
+    model.publish({ datasets: goldenState().datasets.slice(1), total: 1 });
+    expect(shown()).not.toContain(dataset.id);
+  });
+
+  it("is taken away again when the kernel never publishes it", async () => {
+    await ask();
+    vi.advanceTimersByTime(2_900);
+    expect(shown()).toContain(dataset.id);
+    vi.advanceTimersByTime(200);
+    expect(shown()).not.toContain(dataset.id);
+    expect(bridge.snapshot()).toMatchObject({ total: 1, jobs: [] });
+  });
+
+  it("of a dataset that was there before is left to the kernel", async () => {
+    model.publish({ datasets: [], total: 51 });
+    const asked = bridge.request("retry", { dataset_id: dataset.id });
+    answer("retry");
+    await asked;
+    expect(shown()).toEqual([]);
+  });
+
+  it("by another view is left to the kernel", () => {
+    model.publish({ datasets: [], total: 0 });
+    model.reply({ ...started, request_id: "of another view" });
+    expect(shown()).toEqual([]);
+  });
+});
 
 describe("traits", () => {
   it("are one snapshot, the same until something changes", () => {

@@ -4,8 +4,8 @@
  */
 
 import { startHeartbeat } from "./heartbeat";
-import type { PanelState, Protocol } from "./protocol.gen";
-import { createRequests, newRequestId, type Send } from "./requests";
+import type { PanelState, Protocol, Started } from "./protocol.gen";
+import { createRequests, type Kind, newRequestId, type Send } from "./requests";
 
 /** What we use of anywidget's model. */
 export interface Model {
@@ -36,7 +36,20 @@ export interface Bridge {
   close(): void;
 }
 
-const TRAITS = ["datasets", "total", "jobs", "storage", "read_only", "version"] as const;
+const TRAITS = [
+  "datasets",
+  "total",
+  "jobs",
+  "storage",
+  "read_only",
+  "auto_tokenize",
+  "error",
+  "version",
+] as const;
+
+/** Requests that make a dataset which was not there before. */
+const ADDING: ReadonlySet<Kind> = new Set<Kind>(["download", "import_files"]);
+const CONFIRMED_AFTER_S = 3;
 
 export function createBridge(model: Model): Bridge {
   const listeners = new Set<() => void>();
@@ -51,6 +64,8 @@ export function createBridge(model: Model): Bridge {
     snapshot = next;
     for (const listener of listeners) listener();
   };
+  /** What replies say was started and the kernel publishes in a moment: its cards are there at once. */
+  const started = new Map<string, Started>();
   const requests = createRequests((message) => quietly(() => model.send(message)));
   const heartbeat = startHeartbeat(
     () => quietly(() => model.send({ kind: "ping", request_id: newRequestId() })),
@@ -59,8 +74,14 @@ export function createBridge(model: Model): Bridge {
 
   const onTraits = () => {
     heartbeat.heard();
+    readAgain();
+  };
+  const readAgain = () => {
     const before = snapshot;
-    update({ ...snapshot, ...readTraits(model, snapshot), selected: readSelected(model) });
+    const published = readTraits(model, snapshot);
+    for (const { id } of published.datasets) started.delete(id);
+    const traits = withStarted(published, [...started.values()]);
+    update({ ...snapshot, ...traits, selected: readSelected(model) });
     if (isGone(before, snapshot)) select(null);
   };
   // not a sign of life: we hear of what we set ourselves, too
@@ -78,6 +99,14 @@ export function createBridge(model: Model): Bridge {
       requests.settle(content["request_id"], content);
     }
   };
+  const showStarted = (result: Started) => {
+    const { id } = result.dataset;
+    if (snapshot.datasets.some((dataset) => dataset.id === id)) return;
+    started.set(id, result);
+    readAgain();
+    // what the kernel has not published by then was gone before it could be
+    setTimeout(() => started.delete(id) && readAgain(), CONFIRMED_AFTER_S * 1000);
+  };
 
   for (const name of TRAITS) model.on(`change:${name}`, onTraits);
   model.on("change:selected", onSelected);
@@ -87,9 +116,14 @@ export function createBridge(model: Model): Bridge {
     snapshot: () => snapshot,
     subscribe: (callback) => addTo(listeners, callback),
     onEvent: (callback) => addTo(eventListeners, callback),
-    request: requests.request,
+    async request(kind, params, options) {
+      const result = await requests.request(kind, params, options);
+      if (ADDING.has(kind)) showStarted(result as Started);
+      return result;
+    },
     select,
     close() {
+      started.clear();
       heartbeat.stop();
       for (const name of TRAITS) model.off(`change:${name}`, onTraits);
       model.off("change:selected", onSelected);
@@ -132,6 +166,8 @@ function readTraits(model: Model, old: PanelState | null): PanelState {
     total: read("total", 0),
     storage: read("storage", null),
     read_only: read("read_only", true),
+    auto_tokenize: read("auto_tokenize", null),
+    error: read("error", null),
     version: read("version", ""),
   };
 }
@@ -145,6 +181,17 @@ function keepEqual<Item extends { id: string }>(old: Item[] | undefined, fresh: 
     return known !== undefined && JSON.stringify(known) === JSON.stringify(item) ? known : item;
   });
   return kept.length === old.length && kept.every((item, at) => item === old[at]) ? old : kept;
+}
+
+function withStarted(published: PanelState, started: readonly Started[]): PanelState {
+  if (started.length === 0) return published;
+  const { datasets, total, jobs } = published;
+  return {
+    ...published,
+    datasets: [...started.map(({ dataset }) => dataset), ...datasets],
+    total: total + started.length,
+    jobs: [...jobs, ...started.map(({ job }) => job)],
+  };
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -75,7 +75,13 @@ describe("DeleteDialog", () => {
   const show = (dataset: Card, onDelete = vi.fn(async () => ({ freed_bytes: 1 }))) => {
     const onClose = vi.fn();
     render(
-      <DeleteDialog dataset={dataset} disabled={false} onDelete={onDelete} onClose={onClose} />,
+      <DeleteDialog
+        dataset={dataset}
+        disabled={false}
+        isLeaving={false}
+        onDelete={onDelete}
+        onClose={onClose}
+      />,
     );
     const dialog = screen.getByRole("alertdialog", { name: /^Delete TinyStories ?\?$/ });
     const confirm = screen.getByRole<HTMLButtonElement>("button", { name: "Delete" });

@@ -1,5 +1,6 @@
 /** Forms of the panel itself; fields.tsx has those of the dialog, which look different. */
 
+import { Eye, EyeOff } from "lucide-react";
 import {
   type FormHTMLAttributes,
   type InputHTMLAttributes,
@@ -7,6 +8,7 @@ import {
   type ReactNode,
   type SelectHTMLAttributes,
   useId,
+  useState,
 } from "react";
 import { classes } from "./ui";
 
@@ -34,26 +36,60 @@ export interface FieldProps extends InputHTMLAttributes<HTMLInputElement> {
   isWrong?: boolean;
   part: string;
   helpPart?: string;
+  /** What stands inside the input, at its end. */
+  adornment?: ReactNode;
 }
 
 /** A labelled text input of the form. */
 export function Field(props: FieldProps) {
-  const { label, help, error, isWrong, part, helpPart, className, ...input } = props;
+  const { label, help, error, isWrong, part, helpPart, adornment, className, ...input } = props;
   const helpId = useId();
   return (
     <div data-part="form.field">
       <FieldLabel htmlFor={input.id}>{label}</FieldLabel>
-      <input
-        data-part={`form.input ${part}`}
-        aria-invalid={error || isWrong ? true : undefined}
-        aria-describedby={help !== undefined || error ? helpId : undefined}
-        className={classes(INPUT_LOOK, className ?? "py-2")}
-        autoComplete="off"
-        spellCheck={false}
-        {...input}
-      />
+      <div className="relative">
+        <input
+          data-part={`form.input ${part}`}
+          aria-invalid={error || isWrong ? true : undefined}
+          aria-describedby={help !== undefined || error ? helpId : undefined}
+          className={classes(INPUT_LOOK, className ?? "py-2")}
+          autoComplete="off"
+          spellCheck={false}
+          {...input}
+        />
+        {adornment}
+      </div>
       <FieldHelp id={helpId} help={help} error={error} part={helpPart} />
     </div>
+  );
+}
+
+/** An input for what nobody else should read from the screen. */
+export function SecretField(props: Omit<FieldProps, "type" | "adornment">) {
+  const [isShown, setShown] = useState(false);
+  const isEmpty = props.value === "";
+  // the next secret is hidden again
+  if (isEmpty && isShown) setShown(false);
+  const Icon = isShown ? EyeOff : Eye;
+  const label = isShown ? "Hide token" : "Show token";
+  return (
+    <Field
+      {...props}
+      type={isShown ? "text" : "password"}
+      adornment={
+        <button
+          type="button"
+          data-part="form.reveal"
+          aria-label={label}
+          title={label}
+          disabled={props.disabled || isEmpty}
+          onClick={() => setShown(!isShown)}
+          className="absolute inset-y-0 right-0 px-3 text-slate-400 enabled:hover:text-slate-200 disabled:opacity-50"
+        >
+          <Icon size={16} aria-hidden="true" />
+        </button>
+      }
+    />
   );
 }
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   capitalize,
   clampPercent,
@@ -8,6 +8,7 @@ import {
   formatDecimal,
   formatDuration,
   formatPercent,
+  formatShare,
   formatSource,
   formatTime,
   plural,
@@ -69,6 +70,42 @@ it("names sources, statuses and times", () => {
   expect(capitalize("tokenizing")).toBe("Tokenizing");
   expect(formatTime("2026-11-23T12:00:00Z")).toMatch(/Nov 2\d, 2026/);
   expect(formatTime("soon")).toBe("–");
+});
+
+describe("numbers and dates are written as their reader does", () => {
+  const inLocale = (language: string) =>
+    vi.spyOn(navigator, "language", "get").mockReturnValue(language);
+  const plain = (text: string) => text.replaceAll(/[\u00a0\u202f]/g, " ");
+  const noon = "2026-11-23T12:00:00Z";
+
+  it("in German", () => {
+    inLocale("de-DE");
+    expect(formatCount(2119719)).toBe("2.119.719");
+    expect(formatBytes(1536000)).toBe("1,46 MB");
+    expect(formatDecimal(523.44)).toBe("523,4");
+    expect(plain(formatPercent(45.2))).toBe("45,2 %");
+    expect(plain(formatShare(80))).toBe("80 %");
+    expect(formatTime(noon)).toMatch(/^2\d\.11\.2026, \d\d:00$/);
+    const job = aJob({ phase: "", done: 1536000, total: 3072000, unit: "bytes", per_s: 1500.5 });
+    expect(plain(describeProgress(50, job, "downloading"))).toContain(
+      "50,0 % • 1,46 MB / 2,93 MB • 1,47 KB/s",
+    );
+  });
+
+  it("in Egyptian Arabic, from right to left", () => {
+    inLocale("ar-EG");
+    expect(formatCount(2119719)).toBe("٢٬١١٩٬٧١٩");
+    expect(formatBytes(1536000)).toBe("١٫٤٦ MB");
+    expect(formatPercent(45.2)).toContain("٤٥٫٢");
+    expect(formatTime(noon)).toContain("٢٠٢٦");
+  });
+
+  it("and in the browser's own way where that is not known", () => {
+    const own = new Intl.NumberFormat(undefined).format(2119719);
+    inLocale("en-US@posix");
+    expect(formatCount(2119719)).toBe(own);
+    expect(formatTime(noon)).toMatch(/26/);
+  });
 });
 
 describe("the line under a progress bar", () => {

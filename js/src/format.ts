@@ -5,7 +5,40 @@ import type { JobSnapshot } from "./protocol.gen";
 export const UNKNOWN = "–";
 
 const SIZE_UNITS = ["B", "KB", "MB", "GB", "TB"] as const;
-const INTEGER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const COUNT = { maximumFractionDigits: 0 } as const;
+const ONE_DECIMAL = { maximumFractionDigits: 1 } as const;
+// the mock writes 1023 B
+const SIZE = { maximumFractionDigits: 2, useGrouping: false } as const;
+const PERCENT = {
+  style: "percent",
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+} as const;
+const SHARE = { style: "percent", maximumFractionDigits: 1 } as const;
+const TIME = { dateStyle: "medium", timeStyle: "short" } as const;
+
+/** How the reader's browser writes numbers and dates; what it does not know, it writes its own way. */
+function readersLocale(): string | undefined {
+  try {
+    return Intl.getCanonicalLocales(navigator.language)[0];
+  } catch {
+    return undefined;
+  }
+}
+
+const numberFormats = new Map<string, Intl.NumberFormat>();
+
+// making a format takes longer than a hundred uses of it
+function writeNumber(value: number, options: Intl.NumberFormatOptions): string {
+  const locale = readersLocale();
+  const key = `${locale} ${JSON.stringify(options)}`;
+  let format = numberFormats.get(key);
+  if (format === undefined) {
+    format = new Intl.NumberFormat(locale, options);
+    numberFormats.set(key, format);
+  }
+  return format.format(value);
+}
 
 /** Steps of 1024, at most two decimals, none that are zero: 1536000 is "1.46 MB". */
 export function formatBytes(bytes: number | null): string {
@@ -17,23 +50,28 @@ export function formatBytes(bytes: number | null): string {
     value /= 1024;
     unit += 1;
   }
-  return `${Number(value.toFixed(2))} ${SIZE_UNITS[unit]}`;
+  return `${writeNumber(value, SIZE)} ${SIZE_UNITS[unit]}`;
 }
 
 export function formatCount(count: number | null): string {
-  return count === null ? UNKNOWN : INTEGER.format(count);
+  return count === null ? UNKNOWN : writeNumber(count, COUNT);
 }
 
 /** A mean or a rate: one decimal below a thousand, none above. */
 export function formatDecimal(value: number | null): string {
   if (value === null) return UNKNOWN;
-  return Math.abs(value) < 1000 ? String(Number(value.toFixed(1))) : INTEGER.format(value);
+  return writeNumber(value, Math.abs(value) < 1000 ? ONE_DECIMAL : COUNT);
 }
 
 /** One decimal, and 100.0% only when it is. */
 export function formatPercent(percent: number): string {
   const clamped = clampPercent(percent);
-  return `${(clamped < 100 ? Math.min(clamped, 99.9) : 100).toFixed(1)}%`;
+  return writeNumber((clamped < 100 ? Math.min(clamped, 99.9) : 100) / 100, PERCENT);
+}
+
+/** A part of a whole, which may well round to all of it: "80%", "0.3%". */
+export function formatShare(percent: number): string {
+  return writeNumber(percent / 100, SHARE);
 }
 
 export function clampPercent(percent: number): number {
@@ -55,7 +93,7 @@ export function formatDuration(seconds: number | null): string {
 export function formatTime(iso: string): string {
   const time = new Date(iso);
   if (Number.isNaN(time.getTime())) return UNKNOWN;
-  return time.toLocaleString("en-US", { dateStyle: "medium", timeStyle: "short" });
+  return time.toLocaleString(readersLocale(), TIME);
 }
 
 export function capitalize(text: string): string {

@@ -5,7 +5,9 @@ import { checkRepoId, DownloadForm, normalizeRepoId } from "./DownloadForm";
 import { ImportForm } from "./ImportForm";
 import { RequestError } from "./requests";
 import { deferred } from "./testing/deferred";
-import { aPlan } from "./testing/wire";
+import { aPlan, aTokenization } from "./testing/wire";
+
+const TOKENIZERS = { autoTokenize: null, knownTokenizers: [] };
 
 const refusal = new RequestError({
   code: "repo_not_found",
@@ -42,11 +44,11 @@ describe("a repository id", () => {
 describe("DownloadForm", () => {
   const repo = () => screen.getByLabelText<HTMLInputElement>(/HuggingFace Dataset ID/);
   const token = () => screen.getByLabelText<HTMLInputElement>("Access Token (optional)");
-  const button = () => screen.getByRole<HTMLButtonElement>("button");
+  const button = () => screen.getByRole<HTMLButtonElement>("button", { name: /Download/ });
 
   it("sends what was filled in, trimmed, and clears the fields when it was done", async () => {
     const send = vi.fn(async (_kind: string, _params: unknown) => aPlan());
-    render(<DownloadForm send={send as never} disabled={false} />);
+    render(<DownloadForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(repo(), " a/b ");
     await userEvent.type(token(), "hf_secret");
     await userEvent.type(screen.getByLabelText("Split (optional)"), "train");
@@ -54,19 +56,93 @@ describe("DownloadForm", () => {
     await userEvent.click(button());
     const params = { repo_id: "a/b", hf_token: "hf_secret", split: "train", config: "en" };
     expect(send.mock.calls.filter(([kind]) => kind === "download")).toEqual([["download", params]]);
-    expect(screen.getAllByDisplayValue("")).toHaveLength(4);
+    expect(screen.getAllByDisplayValue("")).toHaveLength(5);
+  });
+
+  it("shows the token to who wants to see it, and hides the next one", async () => {
+    render(
+      <DownloadForm {...TOKENIZERS} send={vi.fn(async () => aPlan()) as never} disabled={false} />,
+    );
+    await userEvent.type(token(), "hf_secret");
+    expect(token().type).toBe("password");
+    await userEvent.click(screen.getByRole("button", { name: "Show token" }));
+    expect(token().type).toBe("text");
+    await userEvent.type(repo(), "a/b{Enter}");
+    expect(token().value).toBe("");
+    expect(token().type).toBe("password");
+  });
+
+  describe("then tokenizes", () => {
+    const preset = { ...aTokenization().settings, tokenizer: "gpt2", max_length: 128 };
+    const field = () => screen.getByLabelText<HTMLInputElement>("Then tokenize with (optional)");
+    const show = (autoTokenize: typeof preset | null) => {
+      const send = vi.fn(async (_kind: string, _params: unknown) => aPlan());
+      const known = [{ value: "/tok/mine.json", label: "mine" }];
+      render(
+        <DownloadForm
+          send={send as never}
+          disabled={false}
+          autoTokenize={autoTokenize}
+          knownTokenizers={known}
+        />,
+      );
+      const params = () =>
+        send.mock.calls.filter(([kind]) => kind === "download").map(([, given]) => given);
+      return { params };
+    };
+
+    it("with what is typed, or not at all", async () => {
+      const { params } = show(null);
+      await userEvent.type(repo(), "a/b{Enter}");
+      await userEvent.type(field(), " /tok/mine.json ");
+      await userEvent.type(repo(), "a/b{Enter}");
+      expect(params()).toEqual([
+        { repo_id: "a/b" },
+        { repo_id: "a/b", tokenize: { tokenizer: "/tok/mine.json" } },
+      ]);
+      expect(field().value).toBe("");
+    });
+
+    it("as it is preset, until something else is typed", async () => {
+      const { params } = show(preset);
+      expect(field().value).toBe("gpt2");
+      await userEvent.type(repo(), "a/b{Enter}");
+      await userEvent.clear(field());
+      await userEvent.type(repo(), "a/b{Enter}");
+      expect(field().value).toBe("gpt2");
+      await userEvent.clear(field());
+      await userEvent.type(field(), "bert-base-uncased");
+      await userEvent.type(repo(), "a/b{Enter}");
+      expect(params()).toEqual([
+        { repo_id: "a/b" },
+        { repo_id: "a/b", tokenize: null },
+        { repo_id: "a/b", tokenize: { ...preset, tokenizer: "bert-base-uncased" } },
+      ]);
+    });
+
+    it("also what is imported", async () => {
+      const send = vi.fn(async () => aPlan());
+      render(<ImportForm {...TOKENIZERS} send={send as never} disabled={false} />);
+      await userEvent.type(screen.getByLabelText("Paths"), "/a.txt");
+      await userEvent.type(field(), "gpt2{Enter}");
+      expect(send).toHaveBeenCalledExactlyOnceWith("import_files", {
+        paths: ["/a.txt"],
+        tokenize: { tokenizer: "gpt2" },
+      });
+      expect(field().value).toBe("");
+    });
   });
 
   it("is submitted by Enter, without the fields that are empty", async () => {
     const send = vi.fn(async () => ({}));
-    render(<DownloadForm send={send as never} disabled={false} />);
+    render(<DownloadForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(repo(), "a/b{Enter}");
     expect(send).toHaveBeenCalledExactlyOnceWith("download", { repo_id: "a/b" });
   });
 
   it("keeps what was typed and says why, when it was not done", async () => {
     const send = vi.fn(() => Promise.reject(refusal));
-    render(<DownloadForm send={send as never} disabled={false} />);
+    render(<DownloadForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(repo(), "a/b");
     await userEvent.type(token(), "hf_secret{Enter}");
     expect(await screen.findByText("There is no dataset a/b.")).toBeTruthy();
@@ -80,7 +156,7 @@ describe("DownloadForm", () => {
   it("marks the field that the kernel names", async () => {
     const info = { code: "invalid_request", message: "No split x.", hint: null, field: "split" };
     const send = () => Promise.reject(new RequestError(info));
-    render(<DownloadForm send={send as never} disabled={false} />);
+    render(<DownloadForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(repo(), "a/b{Enter}");
     const split = await screen.findByLabelText("Split (optional)");
     expect(split.getAttribute("aria-invalid")).toBe("true");
@@ -89,7 +165,7 @@ describe("DownloadForm", () => {
   it("sends nothing twice", async () => {
     const { promise, resolve } = deferred();
     const send = vi.fn(() => promise);
-    render(<DownloadForm send={send as never} disabled={false} />);
+    render(<DownloadForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(repo(), "a/b{Enter}");
     expect(button().textContent).toBe("Downloading...");
     expect(button().disabled).toBe(true);
@@ -102,7 +178,7 @@ describe("DownloadForm", () => {
 
   it("does not take spaces for an id", async () => {
     const send = vi.fn();
-    render(<DownloadForm send={send as never} disabled={false} />);
+    render(<DownloadForm {...TOKENIZERS} send={send as never} disabled={false} />);
     expect(button().disabled).toBe(true);
     await userEvent.type(repo(), "   {Enter}");
     expect(button().disabled).toBe(true);
@@ -113,7 +189,7 @@ describe("DownloadForm", () => {
 
   it("sends no id of a wrong form", async () => {
     const send = vi.fn();
-    render(<DownloadForm send={send as never} disabled={false} />);
+    render(<DownloadForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(repo(), "a b{Enter}");
     expect(screen.getByText("Invalid dataset ID format")).toBeTruthy();
     expect(repo().getAttribute("aria-invalid")).toBe("true");
@@ -121,14 +197,14 @@ describe("DownloadForm", () => {
   });
 
   it("hides the token", () => {
-    render(<DownloadForm send={vi.fn() as never} disabled={false} />);
+    render(<DownloadForm {...TOKENIZERS} send={vi.fn() as never} disabled={false} />);
     expect(token().type).toBe("password");
     expect(repo().name).toBe("dataset_id");
   });
 
   it("waits for the kernel to come back", async () => {
     const send = vi.fn();
-    render(<DownloadForm send={send as never} disabled />);
+    render(<DownloadForm {...TOKENIZERS} send={send as never} disabled />);
     await userEvent.type(repo(), "a/b{Enter}");
     expect(button().disabled).toBe(true);
     expect(send).not.toHaveBeenCalled();
@@ -141,7 +217,7 @@ describe("ImportForm", () => {
 
   it("sends one path or glob per line, and clears the fields when it was done", async () => {
     const send = vi.fn(async () => ({}));
-    render(<ImportForm send={send as never} disabled={false} />);
+    render(<ImportForm {...TOKENIZERS} send={send as never} disabled={false} />);
     expect(button().disabled).toBe(true);
     await userEvent.type(paths(), " ~/corpus/*.txt {Enter}{Enter}/data/a.jsonl.gz");
     await userEvent.type(screen.getByLabelText("Name (optional)"), "mine");
@@ -157,7 +233,7 @@ describe("ImportForm", () => {
 
   it("divides into splits, instead of one, and samples as was chosen", async () => {
     const send = vi.fn(async () => ({}));
-    render(<ImportForm send={send as never} disabled={false} />);
+    render(<ImportForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(paths(), "/data");
     await userEvent.type(screen.getByLabelText("Split (optional)"), "test");
     await userEvent.type(divide(), "train 90, validation 5, test 5");
@@ -173,7 +249,7 @@ describe("ImportForm", () => {
 
   it("sends no shares that are wrong", async () => {
     const send = vi.fn(async () => ({}));
-    render(<ImportForm send={send as never} disabled={false} />);
+    render(<ImportForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(paths(), "/data");
     await userEvent.type(divide(), "train 90");
     expect(divide().getAttribute("aria-invalid")).toBeNull();
@@ -195,7 +271,7 @@ describe("ImportForm", () => {
   ])("marks the field %s when the kernel names it", async (field, label) => {
     const info = { code: "invalid_request", message: "No.", hint: null, field };
     const send = () => Promise.reject(new RequestError(info));
-    render(<ImportForm send={send as never} disabled={false} />);
+    render(<ImportForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(paths(), "x");
     await userEvent.click(button());
     expect((await screen.findByLabelText(label)).getAttribute("aria-invalid")).toBe("true");
@@ -206,7 +282,7 @@ describe("ImportForm", () => {
     ["x".repeat(501), "At most 500 characters"],
   ])("does not take the name %o", async (typed, problem) => {
     const send = vi.fn(async () => ({}));
-    render(<ImportForm send={send as never} disabled={false} />);
+    render(<ImportForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(paths(), "/data");
     const name = screen.getByLabelText("Name (optional)");
     fireEvent.change(name, { target: { value: typed } });
@@ -227,7 +303,7 @@ describe("ImportForm", () => {
       field: "paths",
     };
     const send = () => Promise.reject(new RequestError(info));
-    render(<ImportForm send={send as never} disabled={false} />);
+    render(<ImportForm {...TOKENIZERS} send={send as never} disabled={false} />);
     await userEvent.type(paths(), "x");
     await userEvent.click(button());
     expect(await screen.findByText("No file x.")).toBeTruthy();

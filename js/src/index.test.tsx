@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import widget from "./index";
 import { FakeModel } from "./testing/model";
 import { aCard, aTokenization, golden, goldenRecord, goldenState } from "./testing/wire";
+import { LEAVE_MS } from "./usePresence";
 
 // React's act() wants to be told that this is a test
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
@@ -34,6 +35,9 @@ afterEach(() => {
   Reflect.deleteProperty(document, Symbol.for("mistudio_widgets.claims"));
   for (const name of document.body.getAttributeNames()) document.body.removeAttribute(name);
 });
+
+/** Wait until a dialog that was closed has faded away. */
+const faded = () => act(() => vi.advanceTimersByTimeAsync(LEAVE_MS));
 
 describe("the host", () => {
   it("keeps notebook shortcuts away and styles inside", () => {
@@ -231,12 +235,76 @@ describe("the panel", () => {
     await userEvent.click(panel.getByRole("button", { name: "Delete" }));
     expect(model.requests("delete_dataset")).toMatchObject([{ dataset_id: broken?.id }]);
     await reply("delete_dataset");
+    await faded();
     expect(panel.queryByRole("alertdialog")).toBeNull();
     await userEvent.click(panel.getByRole("button", { name: running?.name ?? "" }));
     expect(model.requests("get_dataset")).toMatchObject([{ dataset_id: running?.id }]);
     await reply("get_dataset");
     await userEvent.click(panel.getByRole("button", { name: "Close" }));
+    await faded();
     expect(panel.queryByRole("dialog")).toBeNull();
+  });
+
+  describe("the dialog of a dataset fades away", () => {
+    const open = async () => {
+      const shown = show();
+      await userEvent.click(shown.panel.getByRole("button", { name: "TinyStories" }));
+      const dialog = shown.panel.getByRole<HTMLDialogElement>("dialog");
+      const pressEscape = () => fireEvent(dialog, new Event("cancel", { cancelable: true }));
+      return { ...shown, dialog, pressEscape };
+    };
+    const part = (shadow: ShadowRoot, name: string) =>
+      shadow.querySelector<HTMLElement>(`[data-part~="${name}"]`);
+
+    it("and only then gives the focus back, whatever is pressed meanwhile", async () => {
+      const { panel, shadow, dialog, pressEscape, model } = await open();
+      panel.getByRole("button", { name: "Close" }).focus();
+      expect(part(shadow, "modal.panel")?.className).toContain("animate-dialog-in");
+      pressEscape();
+      expect(part(shadow, "modal.panel")?.className).toContain("animate-dialog-out");
+      expect(dialog.className).toContain("animate-backdrop-out");
+      await act(() => vi.advanceTimersByTimeAsync(LEAVE_MS - 50));
+      pressEscape();
+      // the browser itself closes a dialog at a second Escape
+      act(() => dialog.close());
+      expect(dialog.isConnected).toBe(true);
+      expect(dialog.contains(shadow.activeElement)).toBe(true);
+      await act(() => vi.advanceTimersByTimeAsync(50));
+      expect(dialog.isConnected).toBe(false);
+      expect(shadow.activeElement).toBe(panel.getByRole("button", { name: "TinyStories" }));
+      expect(model.get("selected")).toBeNull();
+    });
+
+    it("or comes back when it is opened again", async () => {
+      const { panel, model, dialog, pressEscape } = await open();
+      const id = model.get("selected") as string;
+      pressEscape();
+      act(() => model.publish({ selected: id }));
+      await faded();
+      expect(panel.getByRole("dialog")).toBe(dialog);
+      expect(dialog.className).not.toContain("animate-backdrop-out");
+    });
+
+    it("or is gone at once for who wants no motion", async () => {
+      vi.spyOn(window, "matchMedia").mockImplementation(
+        (query) => ({ matches: query.includes("reduced-motion: reduce") }) as MediaQueryList,
+      );
+      const { dialog, pressEscape } = await open();
+      pressEscape();
+      expect(dialog.isConnected).toBe(false);
+    });
+  });
+
+  it("gives the focus to the heading where the card that had it is gone", async () => {
+    const { panel, shadow, model } = show();
+    await userEvent.click(panel.getByRole("button", { name: "Delete dataset" }));
+    await userEvent.click(panel.getByRole("button", { name: "Delete" }));
+    const request_id = model.requests("delete_dataset")[0]?.request_id;
+    act(() => model.publish({ datasets: goldenState().datasets.slice(0, 1), total: 1 }));
+    await act(async () => model.reply({ request_id, ok: true, result: { freed_bytes: 1 } }));
+    await faded();
+    expect(panel.queryByRole("alertdialog")).toBeNull();
+    expect(shadow.activeElement).toBe(panel.getByRole("heading", { level: 1 }));
   });
 
   it("tells the kernel which dataset is open", async () => {
@@ -246,7 +314,7 @@ describe("the panel", () => {
     expect(model.saved).toEqual([goldenState().datasets[0]?.id, null]);
   });
 
-  it("opens and closes what the kernel selects", () => {
+  it("opens and closes what the kernel selects", async () => {
     const [first, second] = goldenState().datasets;
     if (first === undefined || second === undefined) throw new Error("two datasets are needed");
     const { panel, model } = show({ ...goldenState(), selected: first.id });
@@ -255,8 +323,10 @@ describe("the panel", () => {
     act(() => model.publish({ selected: second.id }));
     expect(title().textContent).toBe(second.name);
     act(() => model.publish({ selected: null }));
+    await faded();
     expect(panel.queryByRole("dialog")).toBeNull();
     act(() => model.publish({ selected: "ds_unknown" }));
+    await faded();
     expect(panel.queryByRole("dialog")).toBeNull();
   });
 
@@ -265,6 +335,7 @@ describe("the panel", () => {
     await userEvent.click(panel.getByRole("button", { name: "TinyStories" }));
     expect(panel.getByRole("dialog")).toBeTruthy();
     act(() => model.publish({ datasets: [], total: 0 }));
+    await faded();
     expect(panel.queryByRole("dialog")).toBeNull();
     expect(model.get("selected")).toBeNull();
   });
@@ -288,6 +359,7 @@ describe("the panel", () => {
 
     it("is fetched, and kept up to date", async () => {
       const { panel, model, answer } = start(elsewhere.id);
+      await faded();
       expect(panel.queryByRole("dialog")).toBeNull();
       await answer("get_dataset", { ok: true, result: elsewhere });
       await answer("list_tokenizations", { ok: true, result: [aTokenization()] });
@@ -295,6 +367,7 @@ describe("the panel", () => {
       expect(dialog.getByText("957.86 MB • 2,141,709 samples")).toBeTruthy();
       act(() => model.publish({ datasets: [aCard({ progress: 1 })] }));
       await answer("get_dataset", failed);
+      await faded();
       expect(panel.queryByRole("dialog")).toBeNull();
       expect(model.get("selected")).toBeNull();
     });
@@ -312,12 +385,13 @@ describe("the panel", () => {
     it("stays shut while the kernel cannot tell", async () => {
       const { panel, model, answer } = start(elsewhere.id);
       await answer("get_dataset", { ...failed, error: { ...failed.error, code: "timeout" } });
+      await faded();
       expect(panel.queryByRole("dialog")).toBeNull();
       expect(model.get("selected")).toBe(elsewhere.id);
     });
   });
 
-  it("opens no dialog in a view that is not on the screen", () => {
+  it("opens no dialog in a view that is not on the screen", async () => {
     const sizes: ((width: number) => void)[] = [];
     class Observer {
       constructor(callback: (entries: { contentRect: { width: number } }[]) => void) {
@@ -328,10 +402,12 @@ describe("the panel", () => {
     }
     vi.stubGlobal("ResizeObserver", Observer);
     const { panel } = show({ ...goldenState(), selected: goldenState().datasets[0]?.id ?? null });
+    await faded();
     expect(panel.queryByRole("dialog")).toBeNull();
     act(() => sizes[0]?.(800));
     expect(panel.getByRole("dialog")).toBeTruthy();
     act(() => sizes[0]?.(0));
+    await faded();
     expect(panel.queryByRole("dialog")).toBeNull();
     vi.unstubAllGlobals();
   });
@@ -340,6 +416,56 @@ describe("the panel", () => {
     const { panel } = show({ ...goldenState(), read_only: true });
     expect(panel.getByText("Read-only")).toBeTruthy();
     expect(panel.queryByRole("button", { name: /Download|Import|Delete|Retry|Cancel/ })).toBeNull();
+  });
+
+  const anError = (code: string) => ({
+    code,
+    message: "It cannot be read.",
+    hint: "Wait.",
+    field: null,
+    choices: [],
+  });
+
+  it("shows that it waits for the kernel, and why, before there is anything to show", () => {
+    const nothing = { ...goldenState(), datasets: [], jobs: [], total: 0, version: "" };
+    const { model, panel } = show({ ...nothing, error: anError("catalog_busy") });
+    expect(panel.getByText("Loading datasets...").closest("[role=status]")).toBeTruthy();
+    expect(panel.getByRole("alert").textContent).toBe("It cannot be read.Wait.");
+    expect(panel.queryByText("No datasets yet")).toBeNull();
+    act(() => model.publish({ error: null, version: "1" }));
+    expect(panel.queryByRole("alert")).toBeNull();
+    expect(panel.getByText("No datasets yet")).toBeTruthy();
+  });
+
+  it("goes on where what is shown is only out of date", () => {
+    const { panel } = show({ ...goldenState(), error: anError("catalog_busy") });
+    expect(panel.getByRole("alert")).toBeTruthy();
+    expect(panel.getByRole<HTMLButtonElement>("button", { name: "Retry" }).disabled).toBe(false);
+  });
+
+  it("offers nothing that changes a dataset once the manager is closed", async () => {
+    const { panel } = show({ ...goldenState(), error: anError("closed") });
+    await userEvent.type(panel.getByLabelText(/HuggingFace Dataset ID/), "a/b");
+    for (const name of ["Retry", "Delete dataset", "Cancel tokenization", "Download Dataset"]) {
+      for (const button of panel.queryAllByRole<HTMLButtonElement>("button", { name })) {
+        expect(button.disabled).toBe(true);
+      }
+    }
+    expect(panel.getByRole<HTMLButtonElement>("button", { name: "Retry" }).disabled).toBe(true);
+  });
+
+  it("keeps what is typed while the kernel publishes, and where the focus is", async () => {
+    const { model, panel, shadow } = show();
+    const field = panel.getByLabelText<HTMLInputElement>(/HuggingFace Dataset ID/);
+    await userEvent.type(field, "own");
+    for (const progress of [50, 60, 70]) {
+      const [first, second] = goldenState().datasets;
+      if (first === undefined || second === undefined) throw new Error("two datasets are needed");
+      act(() => model.publish({ datasets: [second, { ...first, progress }] }));
+    }
+    expect(shadow.activeElement).toBe(field);
+    await userEvent.type(field, "er/x");
+    expect(field.value).toBe("owner/x");
   });
 
   it("says when the disk is nearly full", () => {

@@ -39,7 +39,14 @@ function show(disabled = false) {
           }),
       });
     });
-  const form = (isDisabled: boolean) => <DownloadForm send={send as never} disabled={isDisabled} />;
+  const form = (isDisabled: boolean) => (
+    <DownloadForm
+      autoTokenize={null}
+      knownTokenizers={[]}
+      send={send as never}
+      disabled={isDisabled}
+    />
+  );
   const { container, rerender } = render(form(disabled));
   const part = (name: string) => container.querySelector<HTMLElement>(`[data-part~="${name}"]`);
   const field = (name: string) => part(`form.input.${name}`) as HTMLInputElement;

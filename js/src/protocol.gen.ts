@@ -29,6 +29,7 @@ export interface Protocol {
     | SequenceSamples
     | GetColumnStatistics
     | Storage
+    | Cleanup
     | Ping
     | Abort;
   results: Results;
@@ -423,6 +424,19 @@ export interface Storage {
   request_id: string;
 }
 /**
+ * Remove what nobody needs any more.
+ */
+export interface Cleanup {
+  kind: "cleanup";
+  /**
+   * @minItems 1
+   * @maxItems 3
+   */
+  kinds?: ("partial" | "index" | "orphan")[];
+  older_than_days?: number;
+  request_id: string;
+}
+/**
  * A sign of life.
  */
 export interface Ping {
@@ -447,6 +461,7 @@ export interface Results {
   abort: Aborted;
   build_index: Started;
   cancel: JobSnapshot;
+  cleanup: Freed;
   column_statistics: ColumnStatistics;
   delete_dataset: Freed;
   delete_index: Freed;
@@ -643,6 +658,12 @@ export interface JobSnapshot {
   unit: string;
 }
 /**
+ * Something was deleted.
+ */
+export interface Freed {
+  freed_bytes: number;
+}
+/**
  * What the columns of a dataset hold.
  *
  * Attributes
@@ -702,12 +723,6 @@ export interface HistogramBucket {
   min: number;
   percentage: number;
   range: string;
-}
-/**
- * Something was deleted.
- */
-export interface Freed {
-  freed_bytes: number;
 }
 /**
  * One dataset, as the catalog knows it.
@@ -1204,6 +1219,9 @@ export interface Cell {
  *     What is always kept free: the larger of 5 % of the disk and 2 GiB.
  * is_low : bool
  *     Whether more than 80 % of the disk is used.
+ * reclaimable_bytes : int or None
+ *     What `DatasetManager.cleanup` would free; None where it was not measured, as in a
+ *     read-only manager. At most a minute old.
  * data_dir : str or None
  *     None in a read-only manager.
  */
@@ -1212,15 +1230,28 @@ export interface StorageReport {
   free_bytes: number;
   is_low: boolean;
   num_datasets: number;
+  reclaimable_bytes: number | null;
   reserve_bytes: number;
   total_bytes: number;
   used_bytes: number;
 }
 /**
  * The traits: whole values, published together.
+ *
+ * Attributes
+ * ----------
+ * auto_tokenize : TokenizationSettings or None
+ *     What downloads and imports from the panel are tokenized with when they name nothing;
+ *     None in a read-only panel.
+ * error : ErrorInfo or None
+ *     Why the rest is out of date; its code is "closed" when nothing will change any more.
+ * version : str
+ *     Empty until the rest was published once.
  */
 export interface PanelState {
+  auto_tokenize: TokenizationSettingsOutput | null;
   datasets: DatasetCard[];
+  error: ErrorInfo | null;
   jobs: JobSnapshot[];
   read_only: boolean;
   storage: StorageReport | null;

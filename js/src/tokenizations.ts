@@ -1,5 +1,6 @@
 /** What tokenizations are called: a tokenizer may have made several of one dataset. */
 
+import type { Suggestion } from "./fields";
 import { formatCount, plural } from "./format";
 import type {
   DatasetCard,
@@ -66,6 +67,16 @@ export function nameTokenization({ tokenizer_name, settings }: TokenizationRecor
 
 export function readyChips({ tokenizations }: DatasetCard): TokenizationChip[] {
   return tokenizations.filter(({ status }) => status === "ready");
+}
+
+/** What a kernel can load again, with the names that cards show. */
+export function usedTokenizers(datasets: readonly DatasetCard[]): Suggestion[] {
+  const byTokenizer = new Map<string, Suggestion>();
+  for (const { settings, tokenizer_name } of datasets.flatMap(readyChips)) {
+    if (byTokenizer.has(settings.tokenizer)) continue;
+    byTokenizer.set(settings.tokenizer, { value: settings.tokenizer, label: tokenizer_name });
+  }
+  return [...byTokenizer.values()];
 }
 
 const DROPS: Readonly<Record<string, string>> = {

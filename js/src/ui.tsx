@@ -228,6 +228,8 @@ export interface DialogProps {
   children: ReactNode;
   role?: "dialog" | "alertdialog";
   panelClassName: string;
+  /** Whether it is closed already, and only fades away. */
+  isLeaving?: boolean;
   /** What stands above the panel, and stays usable while all else of the page is not. */
   above?: ReactNode;
 }
@@ -239,6 +241,7 @@ export interface DialogProps {
  */
 export function Dialog(props: DialogProps) {
   const { labelledBy, describedBy, onClose, children, role, panelClassName, above } = props;
+  const isLeaving = props.isLeaving ?? false;
   const dialog = useRef<HTMLDialogElement>(null);
   const pressed = useRef<EventTarget | null>(null);
   const close = useRef(onClose);
@@ -249,11 +252,13 @@ export function Dialog(props: DialogProps) {
   useLayoutEffect(() => {
     const element = dialog.current;
     if (element === null) return;
+    const root = element.getRootNode();
     const before = focusedIn(element);
     element.showModal();
     return () => {
       element.close();
-      if (before?.isConnected) before.focus();
+      const after = before?.isConnected ? before : headingBelow(root);
+      after?.focus();
     };
   }, []);
 
@@ -283,12 +288,14 @@ export function Dialog(props: DialogProps) {
       className={classes(
         "fixed inset-0 z-50 m-0 h-full max-h-none w-full max-w-none items-center justify-center",
         "bg-black/50 p-4 text-slate-100 open:flex",
+        isLeaving ? "animate-backdrop-out" : "animate-backdrop-in",
       )}
     >
       <div
         data-part="modal.panel"
         className={classes(
           "flex max-h-[90vh] w-full flex-col overflow-hidden rounded-lg bg-slate-900 shadow-2xl",
+          isLeaving ? "pointer-events-none animate-dialog-out" : "animate-dialog-in",
           panelClassName,
         )}
       >
@@ -303,6 +310,12 @@ function focusedIn(element: Element): HTMLElement | null {
   const root = element.getRootNode();
   const scope = root instanceof ShadowRoot ? root : element.ownerDocument;
   return scope.activeElement as HTMLElement | null;
+}
+
+/** Where to go on when what had the focus is gone, as the card of a deleted dataset. */
+function headingBelow(root: Node): HTMLElement | null {
+  const scope = root instanceof ShadowRoot ? root : null;
+  return scope?.querySelector<HTMLElement>('[data-part~="panel.title"]') ?? null;
 }
 
 export interface ToastProps {

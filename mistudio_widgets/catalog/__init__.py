@@ -3,6 +3,7 @@
 rows         records to rows and back; `CatalogReader`, `CatalogWriter`
 migrations   the schema, one function a version
 spare        room for the commits that a full disk needs most
+damage       what makes no sense, and where it goes
 (here)       attaching, locking, the change token
 """
 
@@ -24,12 +25,20 @@ from typing import Final, TypeVar
 import duckdb
 from filelock import FileLock, Timeout
 
-from ..errors import CatalogBusyError, CatalogError, InsufficientDiskSpaceError
-from .migrations import is_readable, migrate
-from .rows import CatalogReader, CatalogWriter, JobRow
+from ..errors import (
+    CatalogBusyError,
+    CatalogDamagedError,
+    CatalogError,
+    CatalogVersionError,
+    InsufficientDiskSpaceError,
+    shown_path,
+)
+from .damage import damaged, is_damage, log_path, set_aside
+from .migrations import is_readable, migrate, read_everything
+from .rows import CatalogReader, CatalogWriter, HoldRow, JobRow
 from .spare import SPARE_BYTES, Spare
 
-__all__ = ["Catalog", "CatalogReader", "CatalogWriter", "JobRow"]
+__all__ = ["Catalog", "CatalogReader", "CatalogWriter", "HoldRow", "JobRow"]
 
 _BUSY_S: Final = 10.0
 _LOCK_POLL_S: Final = 0.005
@@ -100,8 +109,7 @@ class Catalog:
         self._spare = Spare(path.with_suffix(".spare"))
         self._is_readable = False
         if not read_only:
-            self._migrate()
-            self._is_readable = True
+            self.open_whole()
 
     @contextmanager
     def read(self) -> Iterator[CatalogReader | None]:
@@ -111,10 +119,14 @@ class Catalog:
         ------
         CatalogBusyError
             When writers of other processes left no gap for 10 s.
+        CatalogDamagedError
+            When nobody can; `open_whole` makes it readable.
         CatalogVersionError
             When this package cannot read the catalog.
         """
         if not self._path.exists():
+            if log_path(self._path).exists():
+                raise damaged("catalog.duckdb is missing.")
             yield None
             return
         with self._attached(read_only=True) as cursor:
@@ -127,7 +139,7 @@ class Catalog:
 
         Raises
         ------
-        CatalogBusyError
+        CatalogBusyError, CatalogDamagedError
             As `read` does.
         InsufficientDiskSpaceError
             Nothing was committed.
@@ -135,7 +147,7 @@ class Catalog:
         with (
             self._writers_lock(),
             self._spare.lent(),
-            self._attached(read_only=False) as cursor,
+            self._attached(read_only=False, is_there=True) as cursor,
         ):
             cursor.execute("BEGIN")
             yield CatalogWriter(cursor)
@@ -150,14 +162,65 @@ class Catalog:
             return (0, 0)
         return (stat.st_mtime_ns, stat.st_ino)
 
+    def open_whole(self) -> Path | None:
+        """Make the catalog one that can be read to its last row, and bring it up to date.
+
+        A log that cannot be replayed is set aside, and what it had added is lost; so is a file
+        that makes no sense, and an empty catalog takes its place.
+
+        Returns
+        -------
+        Path or None
+            Where the damaged files are now; None when all was well.
+
+        Raises
+        ------
+        CatalogVersionError
+            The catalog is newer than this package.
+        """
+        aside = None
+        with self._writers_lock(), self._spare.lent():
+            # a log without its file says nothing, and would be replayed into the next one
+            if not self._path.exists():
+                aside = self._set_aside("catalog.duckdb is missing", only_log=True)
+            for only_log in (True, False):
+                try:
+                    self._migrate()
+                    break
+                except CatalogDamagedError as error:
+                    aside = self._set_aside(error.message, only_log=only_log) or aside
+            else:
+                self._migrate()
+        self._is_readable = True
+        return aside
+
     def _migrate(self) -> None:
-        with (
-            self._writers_lock(),
-            self._spare.lent(),
-            self._attached(read_only=False) as cursor,
-        ):
-            if migrate(cursor):
-                self._touch()
+        with self._attached(read_only=False) as cursor:
+            is_new = migrate(cursor)
+            read_everything(cursor)
+        if is_new:
+            self._touch()
+
+    def _set_aside(self, why: str, *, only_log: bool) -> Path | None:
+        self._renew()
+        folder = set_aside(self._path, only_log=only_log)
+        if folder is not None:
+            _log.warning(
+                "%s; %s was set aside in %s, and datasets are taken up from their manifests",
+                why.rstrip("."),
+                "its log" if only_log else "it",
+                shown_path(folder),
+            )
+            self._touch()
+        return folder
+
+    def _renew(self) -> None:
+        """Make a new instance: what it read may have broken the old one for good."""
+        gate = self._gate()
+        with gate.lock:
+            with suppress(duckdb.Error):
+                gate.connection.close()
+            gate.connection = duckdb.connect(":memory:", config=dict(_CONFIG))
 
     @contextmanager
     def _writers_lock(self) -> Iterator[None]:
@@ -187,9 +250,14 @@ class Catalog:
             ) from error
 
     @contextmanager
-    def _attached(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _attached(
+        self, *, read_only: bool, is_there: bool = False
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         gate = self._gate()
         with gate.lock:
+            # to attach what is gone would make an empty one without tables
+            if is_there and not self._path.exists():
+                raise damaged("catalog.duckdb is missing.")
             cursor = gate.connection.cursor()
             try:
                 self._attach(cursor, read_only=read_only)
@@ -198,6 +266,8 @@ class Catalog:
                 except duckdb.Error as error:
                     if _is_disk_full(error):
                         raise _disk_full(self._path) from error
+                    if is_damage(error):
+                        raise damaged(_first_line(error)) from error
                     raise CatalogError(f"The catalog refused: {_first_line(error)}") from error
                 finally:
                     _detach(cursor)
@@ -249,6 +319,13 @@ def _retry_while_locked(attempt: Callable[[], ResultT], path: Path) -> ResultT:
         except duckdb.Error as error:
             if _is_disk_full(error):
                 raise _disk_full(path) from error
+            if is_damage(error):
+                raise damaged(_first_line(error)) from error
+            if _is_other_format(error):
+                raise CatalogVersionError(
+                    f"The catalog was written by another DuckDB: {_first_line(error)}",
+                    hint="Upgrade duckdb, or use another data_dir.",
+                ) from error
             if not _is_lock_conflict(error):
                 raise CatalogError(
                     f"The catalog cannot be opened: {_first_line(error)}",
@@ -264,6 +341,10 @@ def _is_lock_conflict(error: duckdb.Error) -> bool:
     # conflict" (ResourceInUseException) within one
     text = str(error)
     return "Could not set lock" in text or "Unique file handle conflict" in text
+
+
+def _is_other_format(error: duckdb.Error) -> bool:
+    return "version number" in str(error) and "can only read" in str(error)
 
 
 def _is_disk_full(error: duckdb.Error) -> bool:

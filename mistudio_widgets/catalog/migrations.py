@@ -85,10 +85,20 @@ def _column_statistics(cursor: Cursor) -> None:
     """)
 
 
+def _holds(cursor: Cursor) -> None:
+    cursor.execute("""
+        CREATE TABLE catalog.holds (
+            id VARCHAR PRIMARY KEY, dataset_id VARCHAR NOT NULL, held_by VARCHAR NOT NULL,
+            owner_id VARCHAR NOT NULL, created_at TIMESTAMP NOT NULL
+        )
+    """)
+
+
 MIGRATIONS: Final[tuple[Callable[[Cursor], None], ...]] = (
     _first,
     _paused_jobs_and_more_kinds,
     _column_statistics,
+    _holds,
 )
 
 
@@ -147,6 +157,15 @@ def migrate(cursor: Cursor) -> bool:
         cursor.execute("COMMIT")
         cursor.execute("CHECKPOINT catalog")
     return version < len(MIGRATIONS)
+
+
+def read_everything(cursor: Cursor) -> None:
+    """Read each row: a damaged block is found when it is read, not when the file is opened."""
+    tables = cursor.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = 'catalog'"
+    ).fetchall()
+    for (table,) in tables:
+        cursor.execute(f"SELECT * FROM catalog.{table}").fetchall()  # noqa: S608
 
 
 def _refuse_newer(version: int) -> None:

@@ -47,6 +47,16 @@ class JobRow:
     request: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True)
+class HoldRow:
+    """Somebody who needs a dataset, as long as the owner lives."""
+
+    id: str
+    dataset_id: str
+    held_by: str
+    owner_id: str
+
+
 class CatalogReader:
     """What may be asked while the catalog is attached."""
 
@@ -141,6 +151,11 @@ class CatalogReader:
         rows = self._cursor.execute("SELECT id FROM catalog.datasets").fetchall()
         return {row[0] for row in rows}
 
+    def dataset_statuses(self) -> dict[str, str]:
+        """Return the stored status of each dataset by its id."""
+        rows = self._cursor.execute("SELECT id, status FROM catalog.datasets").fetchall()
+        return dict(rows)
+
     def get_tokenization(self, tokenization_id: str) -> TokenizationRecord:
         """Return the stored record; raises `NotFoundError`."""
         found = self._tokenizations("WHERE id = ?", [tokenization_id])
@@ -169,6 +184,13 @@ class CatalogReader:
         """Return all tokenizations that are ready, newest first."""
         ready = self._tokenizations("ORDER BY created_at DESC, id", [])
         return [record for record in ready if record.status == "ready"]
+
+    def tokenization_statuses(self) -> dict[str, tuple[str, str]]:
+        """Return the stored status and the dataset of each tokenization by its id."""
+        rows = self._cursor.execute(
+            "SELECT id, status, dataset_id FROM catalog.tokenizations"
+        ).fetchall()
+        return {name: (status, dataset_id) for name, status, dataset_id in rows}
 
     def find_column_statistics(
         self, dataset_id: str, content_sha256: str
@@ -207,6 +229,15 @@ class CatalogReader:
             [dataset_id, list(kinds)],
         )
         return found[0] if found else None
+
+    def holds(self) -> list[HoldRow]:
+        """Return who says that they need a dataset, living or not."""
+        if not has_table(self._cursor, "holds"):
+            return []
+        rows = self._cursor.execute(
+            "SELECT id, dataset_id, held_by, owner_id FROM catalog.holds ORDER BY created_at, id"
+        ).fetchall()
+        return [HoldRow(*row) for row in rows]
 
     def _datasets(self, rest: str, given: Sequence[Any] | Mapping[str, Any]) -> list[DatasetRecord]:
         names = ", ".join(_DATASET_COLUMNS)
@@ -265,9 +296,9 @@ class CatalogWriter(CatalogReader):
         return new
 
     def delete_dataset(self, dataset_id: str) -> None:
-        """Remove a dataset with its tokenizations, jobs and statistics."""
+        """Remove a dataset with its tokenizations, jobs, statistics and holds."""
         self._cursor.execute("DELETE FROM catalog.datasets WHERE id = ?", [dataset_id])
-        for table in ("tokenizations", "jobs", "column_statistics"):
+        for table in ("tokenizations", "jobs", "column_statistics", "holds"):
             self._cursor.execute(
                 f"DELETE FROM catalog.{table} WHERE dataset_id = ?",  # noqa: S608
                 [dataset_id],
@@ -347,6 +378,17 @@ class CatalogWriter(CatalogReader):
                 snapshot.id,
             ],
         )
+
+    def insert_hold(self, row: HoldRow) -> None:
+        """Note that somebody needs a dataset."""
+        self._cursor.execute(
+            "INSERT INTO catalog.holds VALUES (?, ?, ?, ?, ?)",
+            [row.id, row.dataset_id, _plain_text(row.held_by), row.owner_id, _naive(utc_now())],
+        )
+
+    def delete_hold(self, hold_id: str) -> None:
+        """Note that it is needed no more."""
+        self._cursor.execute("DELETE FROM catalog.holds WHERE id = ?", [hold_id])
 
     def delete_job(self, job_id: str) -> None:
         """Forget a job."""

@@ -6,7 +6,8 @@ downloads         its methods on downloads
 tokenizations     its methods on tokenizations
 previews          its method that shows what a text becomes
 samples           its methods that look into the data
-core              what all stand on: lifetime, jobs, events, disk
+upkeep            its methods on the data folder as a whole
+core              what all stand on: lifetime, jobs, events
 checks            what is refused at once
 dataset_work      what import and download jobs share
 import_work       what an import job does
@@ -19,6 +20,8 @@ shared_work       work that several ask for and that is done once
 view              the catalog's facts with live jobs laid over them
 follow            noticing what other processes change
 recovery          what a process that died left behind
+taking_up         rows for what the catalog does not know
+leftovers         what nobody needs any more
 parts             the pieces that the others share
 """
 

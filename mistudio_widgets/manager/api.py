@@ -13,11 +13,12 @@ from .events import error_event
 from .parts import error_fields
 from .samples import SampleMethods
 from .tokenize_work import tokenization_record
+from .upkeep import UpkeepMethods
 
 _log = logging.getLogger(__name__)
 
 
-class DatasetManager(DatasetMethods, SampleMethods):
+class DatasetManager(DatasetMethods, SampleMethods, UpkeepMethods):
     r"""Downloads, imports, tokenizes and loads text datasets, and keeps a catalog of them.
 
     Parameters

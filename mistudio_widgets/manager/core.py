@@ -35,15 +35,15 @@ from ..records import (
     IndexRequest,
     JobKind,
     JobSnapshot,
-    StorageReport,
     TokenizationRecord,
 )
-from ..storage import LOW_DISK_SHARE, Storage, default_data_dir, disk_errors
+from ..storage import Storage, default_data_dir, disk_errors
 from .checks import whole_number
 from .events import Announcer, completed_event, damage_event, error_event, progress_event
 from .follow import Follower
 from .parts import Parts
 from .recovery import recover
+from .taking_up import take_up
 from .view import View
 
 _REMEMBERED_JOBS: Final = 200
@@ -115,6 +115,7 @@ class Core:
         self._at_close: list[Callable[[], None]] = []
         if not self.read_only:
             recover(self._parts)
+            take_up(self._parts)
         self._begin()
 
     def _begin(self) -> None:
@@ -225,19 +226,6 @@ class Core:
         *Threads:* called from background threads; must be quick.
         """
         return self._follower.add(callback)
-
-    def storage(self) -> StorageReport:
-        """Return how full the disk under the data folder is."""
-        space = self._parts.storage.space()
-        return StorageReport(
-            data_dir=None if self.read_only else str(self.data_dir),
-            used_bytes=self._parts.storage.used_bytes(),
-            free_bytes=space.free_bytes,
-            total_bytes=space.total_bytes,
-            reserve_bytes=space.reserve_bytes,
-            is_low=space.free_bytes < (1 - LOW_DISK_SHARE) * space.total_bytes,
-            num_datasets=self._view.num_datasets(),
-        )
 
     def _new_job(
         self,

@@ -62,8 +62,9 @@ class Follower:
                 _log.exception("a listener failed")
 
     def close(self) -> None:
-        """Stop looking; listeners are called no more."""
+        """Stop looking; listeners are called for a last time."""
         self._stop.set()
+        self.notify()
         with self._lock:
             self._listeners.clear()
 

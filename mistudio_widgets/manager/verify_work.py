@@ -105,7 +105,7 @@ class VerifyWork:
         done = job.snapshot().model_copy(update={"state": "succeeded", "progress": 100.0})
         with self._parts.catalog.write() as writer:
             if damaged:
-                error = _damage(dataset.name, damaged, _repair_hint(dataset))
+                error = _damage(dataset.name, damaged, repair_hint(dataset))
                 writer.update_dataset(job.dataset_id, status="error", **error_fields(error))
             for tokenization_id, names in damaged_tokens.items():
                 record = writer.find_tokenization(tokenization_id)
@@ -143,7 +143,8 @@ def _damage(name: str, damaged: Sequence[str], hint: str) -> CorruptFileError:
     return CorruptFileError(f"{name!r} is damaged: {named}{more}.", path=damaged[0], hint=hint)
 
 
-def _repair_hint(dataset: DatasetRecord) -> str:
+def repair_hint(dataset: DatasetRecord) -> str:
+    """Return what makes a damaged dataset whole again."""
     if dataset.source == "huggingface":
         return "Retry fetches the damaged files again."
     if dataset.source == "local":

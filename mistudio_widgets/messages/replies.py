@@ -81,14 +81,43 @@ class DatasetCard(Record):
         )
 
 
+class ErrorInfo(Record):
+    """An error as the panel shows it.
+
+    Attributes
+    ----------
+    choices : tuple of str
+        What could be asked for instead, where the error knows it: the first 500 names.
+    """
+
+    code: str
+    message: str
+    hint: str | None
+    field: str | None
+    choices: tuple[str, ...]
+
+
 class PanelState(Record):
-    """The traits: whole values, published together."""
+    """The traits: whole values, published together.
+
+    Attributes
+    ----------
+    auto_tokenize : TokenizationSettings or None
+        What downloads and imports from the panel are tokenized with when they name nothing;
+        None in a read-only panel.
+    error : ErrorInfo or None
+        Why the rest is out of date; its code is "closed" when nothing will change any more.
+    version : str
+        Empty until the rest was published once.
+    """
 
     datasets: tuple[DatasetCard, ...]
     total: int
     jobs: tuple[JobSnapshot, ...]
     storage: StorageReport | None
     read_only: bool
+    auto_tokenize: TokenizationSettings | None
+    error: ErrorInfo | None
     version: str
 
 
@@ -142,24 +171,9 @@ class Results(Record):
     sequence_samples: tuple[SampleSpan, ...]
     column_statistics: ColumnStatistics
     storage: StorageReport
+    cleanup: Freed
     ping: Pong
     abort: Aborted
-
-
-class ErrorInfo(Record):
-    """An error as the panel shows it.
-
-    Attributes
-    ----------
-    choices : tuple of str
-        What could be asked for instead, where the error knows it: the first 500 names.
-    """
-
-    code: str
-    message: str
-    hint: str | None
-    field: str | None
-    choices: tuple[str, ...]
 
 
 class Failure(Record):
@@ -190,14 +204,18 @@ def success(request_id: str, result: Record | tuple[Record, ...]) -> dict[str, A
 
 def failure(request_id: str | None, error: MiStudioError) -> dict[str, Any]:
     """Build the reply to a request that could not be done."""
-    info = ErrorInfo(
+    return Failure(request_id=request_id, ok=False, error=error_info(error)).model_dump(mode="json")
+
+
+def error_info(error: MiStudioError) -> ErrorInfo:
+    """Return an error as the panel shows it."""
+    return ErrorInfo(
         code=error.code,
         message=error.message,
         hint=error.hint,
         field=error.field if isinstance(error, InvalidRequestError) else None,
         choices=_choices(error),
     )
-    return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
 
 
 def _choices(error: MiStudioError) -> tuple[str, ...]:

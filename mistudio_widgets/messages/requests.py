@@ -10,6 +10,8 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from ..errors import InvalidRequestError
 from ..records import (
+    CLEANUP_KINDS,
+    CleanupKind,
     DatasetId,
     DatasetStatus,
     JobId,
@@ -227,6 +229,14 @@ class Storage(_Request):
     kind: Literal["storage"]
 
 
+class Cleanup(_Request):
+    """Remove what nobody needs any more."""
+
+    kind: Literal["cleanup"]
+    kinds: Annotated[tuple[CleanupKind, ...], Field(min_length=1, max_length=3)] = CLEANUP_KINDS
+    older_than_days: int = Field(default=0, ge=0, le=36_500)
+
+
 class Ping(_Request):
     """A sign of life."""
 
@@ -267,6 +277,7 @@ Request = Annotated[
     | SequenceSamples
     | GetColumnStatistics
     | Storage
+    | Cleanup
     | Ping
     | Abort,
     Field(discriminator="kind"),

@@ -163,6 +163,7 @@ HANDLERS: Final[Mapping[str, Callable[[Answers, DatasetManager, _Given], _Result
     "sequence_samples": lambda _, manager, given: tuple(manager.sequence_samples(**given)),
     "column_statistics": lambda _, manager, given: manager.column_statistics(**given),
     "storage": lambda _, manager, given: manager.storage(**given),
+    "cleanup": lambda _, manager, given: _freed(manager.cleanup(**given)),
 }
 
 

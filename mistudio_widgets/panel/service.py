@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from ..records import Event
 # The server lets 1000 comm messages a second through and drops the last ones too.
 _PUBLISH_EVERY_S: Final = 0.05
 _LOOK_EVERY_S: Final = 5.0
+_AGAIN_AFTER_S: Final = 1.0
 # what may take long has threads of its own: a hub that does not answer, or a large dataset that
 # is read, must not keep Pause and Cancel waiting
 _THREADS: Final = {"panel": 4, "hub": 2, "previews": 2, "samples": 4, "columns": 2}
@@ -27,8 +27,6 @@ _POOLS: Final = {
     "sequence_samples": "samples",
     "column_statistics": "columns",
 }
-
-_log = logging.getLogger(__name__)
 
 
 class _UnderWay(NamedTuple):
@@ -43,7 +41,7 @@ class Service:
     Parameters
     ----------
     publish : callable
-        Makes known what is true now.
+        Makes known what is true now; returns whether it could, and is asked again if not.
     tell : callable
         Gets every event of the manager.
     answer : callable
@@ -58,7 +56,7 @@ class Service:
         self,
         manager: DatasetManager,
         *,
-        publish: Callable[[], None],
+        publish: Callable[[], bool],
         tell: Callable[[Event], None],
         answer: Callable[[Request, Progress], None],
         is_over: Callable[[], bool],
@@ -144,8 +142,8 @@ class Service:
             if not is_changed:
                 continue
             self._changed.clear()
-            try:
-                self._publish()
-            except Exception:  # noqa: BLE001 -- the edge of a thread: the next change tries again
-                _log.exception("could not publish")
-            self._stop.wait(_PUBLISH_EVERY_S)
+            if self._publish():
+                self._stop.wait(_PUBLISH_EVERY_S)
+            else:
+                self._stop.wait(_AGAIN_AFTER_S)
+                self._changed.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -16,9 +17,11 @@ from ..errors import MiStudioError
 from ..manager import DatasetManager
 from ..messages import (
     Aborted,
+    ErrorInfo,
     PanelState,
     Pong,
     Request,
+    error_info,
     failure,
     parse_request,
     request_id_of,
@@ -36,6 +39,15 @@ _STORAGE_EVERY_S: Final = 5.0
 _FORGOTTEN_AFTER_S: Final = 12.0
 _SHOWN_DATASETS: Final = 50
 _BUNDLE: Final = Path(__file__).parents[1] / "static" / "widget.js"
+_CLOSED: Final = ErrorInfo(
+    code="closed",
+    message="The manager of this panel is closed: nothing can be changed here any more.",
+    hint="Run the cell that makes the panel again.",
+    field=None,
+    choices=(),
+)
+
+_log = logging.getLogger(__name__)
 
 
 class DatasetsPanel(anywidget.AnyWidget):
@@ -61,7 +73,9 @@ class DatasetsPanel(anywidget.AnyWidget):
     jobs: traitlets.List[Any] = traitlets.List(read_only=True).tag(sync=True)
     storage = traitlets.Dict(None, allow_none=True, read_only=True).tag(sync=True)
     read_only = traitlets.Bool(default_value=False, read_only=True).tag(sync=True)
-    version = traitlets.Unicode(__version__, read_only=True).tag(sync=True)
+    auto_tokenize = traitlets.Dict(None, allow_none=True, read_only=True).tag(sync=True)
+    error = traitlets.Dict(None, allow_none=True, read_only=True).tag(sync=True)
+    version = traitlets.Unicode("", read_only=True).tag(sync=True)
     selected = traitlets.Unicode(None, allow_none=True).tag(sync=True)
 
     def __init__(
@@ -81,6 +95,7 @@ class DatasetsPanel(anywidget.AnyWidget):
             )
         self.manager = manager if manager is not None else _default_manager()
         self._answers = Answers(self.manager, auto_tokenize, self._wake)
+        self._auto_tokenize = auto_tokenize
         self._publish_lock = threading.Lock()
         self._storage_at = -_STORAGE_EVERY_S
         self._storage: StorageReport | None = None
@@ -146,13 +161,29 @@ class DatasetsPanel(anywidget.AnyWidget):
 
     # -- up: traits and events --------------------------------------------------------------
 
-    def _publish(self) -> None:
-        """Set the traits to what is true now; the one place that does."""
+    def _publish(self) -> bool:
+        """Set the traits to what is true now; the one place that does.
+
+        Returns whether that is known; if not, ``error`` says why.
+        """
         with self._publish_lock:
-            plain = self._state().model_dump(mode="json")
+            try:
+                plain = self._state().model_dump(mode="json")
+            except Exception as error:  # noqa: BLE001 -- the edge of a thread, asked again soon
+                self._tell_why(error)
+                return False
             for name, value in plain.items():
                 if getattr(self, name) != value:
                     self.set_trait(name, value)
+            return True
+
+    def _tell_why(self, error: Exception) -> None:
+        if not isinstance(error, MiStudioError):
+            error = MiStudioError("Something went wrong in the kernel.", hint="See its log.")
+        info = error_info(error).model_dump(mode="json")
+        if self.error != info:
+            _log.exception("could not publish")
+            self.set_trait("error", info)
 
     def _state(self) -> PanelState:
         page, tokenizations = self.manager.list_with_tokenizations(limit=_SHOWN_DATASETS)
@@ -162,6 +193,9 @@ class DatasetsPanel(anywidget.AnyWidget):
             jobs=tuple(self.manager.jobs()),
             storage=self._storage_now(),
             read_only=self.manager.read_only,
+            # a visitor need not know where its tokenizer lies
+            auto_tokenize=None if self.manager.read_only else self._auto_tokenize,
+            error=_CLOSED if self.manager.is_closed else None,
             version=__version__,
         )
 

@@ -26,7 +26,9 @@ from ._base import (
     utc_now,
 )
 from .dataset import (
+    CLEANUP_KINDS,
     TRANSITIONS,
+    CleanupKind,
     DataFile,
     DatasetRecord,
     DatasetStatus,
@@ -34,6 +36,7 @@ from .dataset import (
     Manifest,
     OriginalFile,
     Page,
+    RebuildReport,
     Source,
     StorageReport,
     StoredStatus,
@@ -92,6 +95,7 @@ from .tokenization import (
 __all__ = [
     "ACTIVE_STATES",
     "ALL_KINDS",
+    "CLEANUP_KINDS",
     "DATASET_ID_PATTERN",
     "DATA_KINDS",
     "HOLDING_KINDS",
@@ -103,6 +107,7 @@ __all__ = [
     "Accounting",
     "Cell",
     "CharacterStatistics",
+    "CleanupKind",
     "ColumnStatistics",
     "CompletedEvent",
     "DataFile",
@@ -128,6 +133,7 @@ __all__ = [
     "OriginalFile",
     "Page",
     "PreviewToken",
+    "RebuildReport",
     "Receipt",
     "Record",
     "RenderingSource",

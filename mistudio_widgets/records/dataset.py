@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Generic, Literal
+from typing import Final, Generic, Literal, get_args
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ from .metadata import DatasetMetadata
 Source = Literal["huggingface", "local", "custom"]
 StoredStatus = Literal["downloading", "processing", "ready", "error"]
 DatasetStatus = Literal["downloading", "processing", "tokenizing", "ready", "error"]
+CleanupKind = Literal["partial", "index", "orphan"]
+
+CLEANUP_KINDS: Final[tuple[CleanupKind, ...]] = get_args(CleanupKind)
 
 TRANSITIONS: Final[Mapping[StoredStatus, frozenset[StoredStatus]]] = {
     "downloading": frozenset({"processing", "error"}),
@@ -184,6 +187,25 @@ class VerifyReport(Record):
     damaged: tuple[str, ...]
 
 
+class RebuildReport(Record):
+    """What `DatasetManager.rebuild` found.
+
+    Attributes
+    ----------
+    datasets, tokenizations : tuple of str
+        Ids of what the catalog did not know and does now.
+    damaged : tuple of str
+        Ids of what is shown as an error now, because its files are not there.
+    set_aside : str or None
+        Where the catalog that could not be read lies now.
+    """
+
+    datasets: tuple[str, ...]
+    tokenizations: tuple[str, ...]
+    damaged: tuple[str, ...]
+    set_aside: str | None
+
+
 class StorageReport(Record):
     """The disk under the data folder.
 
@@ -195,6 +217,9 @@ class StorageReport(Record):
         What is always kept free: the larger of 5 % of the disk and 2 GiB.
     is_low : bool
         Whether more than 80 % of the disk is used.
+    reclaimable_bytes : int or None
+        What `DatasetManager.cleanup` would free; None where it was not measured, as in a
+        read-only manager. At most a minute old.
     data_dir : str or None
         None in a read-only manager.
     """
@@ -206,3 +231,4 @@ class StorageReport(Record):
     reserve_bytes: int
     is_low: bool
     num_datasets: int
+    reclaimable_bytes: int | None = None

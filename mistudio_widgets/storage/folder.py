@@ -1,42 +1,27 @@
-"""The data folder: where things lie, how they appear and disappear.
-
-    catalog.duckdb, catalog.lock, catalog.version
-    owners/<owner_id>.lock
-    jobs/<job_id>.json
-    datasets/ds_<uuid4>/partial/  raw/  originals/  manifest.json
-                        text_index/  text_index.partial/  text_index.unwanted
-                        tokenized/tok_<16 hex>/  tokenized/tok_<...>.partial/
-    staging/<job_id>/
-
-Whatever is unfinished lies in ``staging`` or in a ``.partial`` folder and becomes visible by one
-rename. A dataset is complete when its manifest is there, a tokenization when its receipt is.
-"""
+"""`Storage`: the paths of a data folder, and how what lies there is published and removed."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import platformdirs
 from pydantic import ValidationError
 
-from .errors import (
+from ..errors import (
     CorruptFileError,
     InsufficientDiskSpaceError,
     InvalidRequestError,
     StorageError,
     shown_path,
 )
-from .progress import Progress
-from .records import (
+from ..records import (
     DATASET_ID_PATTERN,
     JOB_ID_PATTERN,
     TOKENIZATION_ID_PATTERN,
@@ -44,14 +29,21 @@ from .records import (
     Receipt,
     Record,
 )
+from .files import (
+    disk_errors,
+    format_bytes,
+    fsync_dir,
+    fsync_file,
+    remove_tree,
+    tree_bytes,
+    write_atomic,
+)
 
 RESERVE_SHARE: Final = 0.05
 RESERVE_BYTES: Final = 2 * 1024**3
 LOW_DISK_SHARE: Final = 0.8
-_HASH_BLOCK_BYTES: Final = 1 << 20
 _MAX_SHOWN: Final = 200
 _TRASH_PREFIX: Final = "trash_"
-_REPAIR_HINT: Final = "Verify the dataset, then retry."
 _ASIDE: Final = "manifest.damaged.json"
 _NO_INDEX: Final = "text_index.unwanted"
 
@@ -246,6 +238,14 @@ class Storage:
         path = self.dataset_dir(manifest.dataset.id) / "manifest.json"
         write_atomic(path, manifest.model_dump_json(indent=1).encode())
 
+    def has_manifest(self, dataset_id: str) -> bool:
+        """Whether a dataset has its manifest, whatever is in it."""
+        return (self.dataset_dir(dataset_id) / "manifest.json").exists()
+
+    def has_receipt(self, dataset_id: str, tokenization_id: str) -> bool:
+        """Whether a tokenization has its receipt, whatever is in it."""
+        return (self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json").exists()
+
     def read_manifest(self, dataset_id: str) -> Manifest:
         """Read a dataset's manifest.
 
@@ -307,7 +307,7 @@ class Storage:
         partial, target = self.partial_index_dir(dataset_id), self.index_dir(dataset_id)
         with disk_errors("publish the text index"):
             for path in partial.iterdir():
-                _fsync_file(path)
+                fsync_file(path)
             fsync_dir(partial)
         self.trash_index(dataset_id, then=partial)
         with disk_errors("publish the text index"):
@@ -354,10 +354,15 @@ class Storage:
         """Move a tokenization out of sight in one step; None when it has no folder."""
         return self._trash(self.tokenization_dir(dataset_id, tokenization_id))
 
-    def _trash(self, path: Path) -> Path | None:
+    def trash_leftover(self, path: Path) -> Path | None:
+        """Move what nobody needs out of sight, for good; None when it is gone."""
+        # not by its name: a deletion that did not end is put back by that
+        return self._trash(path, "leftover")
+
+    def _trash(self, path: Path, name: str | None = None) -> Path | None:
         if not path.exists():
             return None
-        trash = self.root / "staging" / f"{_TRASH_PREFIX}{path.name}.{uuid.uuid4().hex}"
+        trash = self.root / "staging" / f"{_TRASH_PREFIX}{name or path.name}.{uuid.uuid4().hex}"
         with disk_errors(f"delete {path.name}"):
             path.rename(trash)
         return trash
@@ -392,108 +397,18 @@ class Storage:
                 if re.fullmatch(TOKENIZATION_ID_PATTERN, path.name) and not path.is_symlink():
                     yield path.name
 
+    def partial_tokenizations(self, dataset_id: str) -> Iterator[tuple[str, Path]]:
+        """Yield the ids and folders of the unfinished tokenizations of a dataset."""
+        for path in (self.dataset_dir(dataset_id) / "tokenized").glob("*.partial"):
+            name = path.name.removesuffix(".partial")
+            if re.fullmatch(TOKENIZATION_ID_PATTERN, name) and not path.is_symlink():
+                yield name, path
 
-def format_bytes(num_bytes: float) -> str:
-    """Write a size as the panel does: 1024 steps, at most two decimals.
-
-    >>> format_bytes(1536000), format_bytes(0)
-    ('1.46 MB', '0 B')
-    """
-    size = float(num_bytes)
-    unit = "B"
-    for unit in ("B", "KB", "MB", "GB", "TB"):
-        if abs(size) < 1024 or unit == "TB":
-            break
-        size /= 1024
-    return f"{size:.2f}".rstrip("0").rstrip(".") + f" {unit}"
-
-
-def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Replace ``path`` by ``data``: readers see the old or the new, never a part.
-
-    ``durable=False`` leaves out the fsync, for files that a crash may take.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    if durable:
-        fsync_dir(path.parent)
-
-
-def fsync_dir(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _fsync_file(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def sha256_of(path: Path, progress: Progress | None = None) -> str:
-    """Hash a file; ``progress`` is advanced by its bytes and may cancel."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK_BYTES):
-            digest.update(block)
-            if progress is not None:
-                progress.advance(len(block))
-    return digest.hexdigest()
-
-
-def tree_bytes(path: Path) -> int:
-    """Return what the files below a folder hold; 0 when there is none."""
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            with suppress(OSError):
-                total += (Path(folder) / name).lstat().st_size
-    return total
-
-
-def remove_tree(path: Path) -> int:
-    """Remove a folder and return how many bytes its files held."""
-    size = tree_bytes(path)
-    shutil.rmtree(path, ignore_errors=True)
-    if path.exists():
-        raise StorageError(
-            f"{shown_path(path)} could not be removed.", hint="Check who owns its files."
-        )
-    return size
-
-
-@contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """Map an `OSError` inside the block to our own, with ``what`` was tried."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InsufficientDiskSpaceError(
-                f"The disk is full: could not {what}.",
-                required_bytes=0,
-                available_bytes=0,
-                hint="Delete datasets that are no longer needed, then try again.",
-            ) from error
-        raise StorageError(
-            f"Could not {what}: {error.strerror or error}.",
-            hint="Check the data folder's permissions and disk.",
-        ) from error
+    def damaged_catalogs(self) -> Iterator[Path]:
+        """Yield the folders with catalogs that could not be read."""
+        folder = self.root / "damaged"
+        if folder.is_dir():
+            yield from (path for path in sorted(folder.iterdir()) if not path.is_symlink())
 
 
 def _check_id(name: str, pattern: str) -> None:
