@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from crash.full_disk import NUM_ROWS, FullDisk
 from small_disk import fill, small_disk
 from trained_tokenizers import save_byte_level
 
@@ -66,6 +67,16 @@ def test_an_import_onto_a_full_disk_ends_in_an_error_row_or_whole(
     (disk / "filling").unlink()
     assert manager.import_files(text_file).wait(60).status == "ready"
     _is_consistent(manager)
+
+
+def test_no_work_on_a_full_disk_harms_what_was_there(
+    disk: Path, tmp_path: Path, tokenizer_path: Path
+) -> None:
+    source = tmp_path / "many.txt"
+    source.write_text("".join(f"text number {n}\n" for n in range(NUM_ROWS)))
+    full = FullDisk(disk, source, tokenizer_path)
+    full.sweep(20_000)
+    assert full.outcomes["tokenize: no room"] == full.outcomes["index: no room"] == 1
 
 
 def test_deleting_makes_room_on_a_full_disk(

@@ -4,6 +4,7 @@ api               `DatasetManager`
 datasets          its methods on datasets
 downloads         its methods on downloads
 tokenizations     its methods on tokenizations
+holding           its method that keeps a dataset from being deleted
 previews          its method that shows what a text becomes
 samples           its methods that look into the data
 upkeep            its methods on the data folder as a whole

@@ -284,7 +284,8 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         Raises
         ------
         InUseError
-            A job of it runs. Cancel that first; only the building of its index is given up.
+            A job of it runs: cancel that first; only the building of its index is given up. Or
+            somebody holds it (`hold`).
         NotFoundError, ReadOnlyError
         """
         self._parts.must_write("delete")
@@ -296,6 +297,7 @@ class DatasetMethods(DownloadMethods, IndexMethods):
             with self._parts.catalog.write() as writer:
                 writer.get_dataset(dataset_id)
                 self._must_be_idle(writer, dataset_id, "delete")
+                self._must_not_be_held(writer, dataset_id, "the dataset")
                 self._let_go(dataset_id)
                 trash = storage.trash_dataset(dataset_id)
                 writer.delete_dataset(dataset_id)

@@ -20,14 +20,14 @@ from ..records import (
     TokenizationSettings,
 )
 from .checks import download_request, new_dataset
-from .core import Core
 from .dataset_work import restart
 from .download_work import DownloadWork
+from .holding import HoldMethods
 
 _SETTLE_S: Final = 10.0
 
 
-class DownloadMethods(Core):
+class DownloadMethods(HoldMethods):
     """What can be done with the hub."""
 
     def plan_download(

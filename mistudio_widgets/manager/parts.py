@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from ..catalog import Catalog, JobRow
+from ..catalog import Catalog, HoldRow, JobRow
 from ..errors import MiStudioError, ReadOnlyError
 from ..hub import BandwidthLimit, Hub
 from ..jobs import Job, is_owner_alive
@@ -29,6 +29,9 @@ class Parts:
     own_jobs: set[str] = field(default_factory=set)
     """Jobs of this manager that have not ended, from before their rows are committed."""
 
+    own_holds: set[str] = field(default_factory=set)
+    """Holds of this manager that were not released, from before their rows are committed."""
+
     def must_write(self, what: str) -> None:
         """Raise `ReadOnlyError` unless this manager may write."""
         if self.read_only:
@@ -45,6 +48,12 @@ class Parts:
         """
         if row.owner_id == self.owner_id:
             return row.snapshot.id in self.own_jobs
+        return is_owner_alive(self.storage.owners_dir, row.owner_id)
+
+    def is_held(self, row: HoldRow) -> bool:
+        """Whether somebody still holds a dataset: the row of one who died stays behind."""
+        if row.owner_id == self.owner_id:
+            return row.id in self.own_holds
         return is_owner_alive(self.storage.owners_dir, row.owner_id)
 
     def record_state(self, job: Job, state: JobState) -> None:

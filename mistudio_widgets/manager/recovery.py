@@ -33,6 +33,9 @@ def recover(parts: Parts) -> int:
         dead = [row for row in writer.active_jobs() if not parts.is_alive(row)]
         for row in dead:
             _record_end(parts, writer, row)
+        for hold in writer.holds():
+            if not parts.is_held(hold):
+                writer.delete_hold(hold.id)
     for row in dead:
         _discard_leftovers(parts, row)
     _sweep_unfinished(parts)

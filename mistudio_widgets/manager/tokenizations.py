@@ -24,7 +24,7 @@ from .checks import (
     local_tokenizer,
     settings_of,
 )
-from .core import Core
+from .holding import HoldMethods
 from .looking import load_tensors
 from .recovery import settle_deletions
 from .tokenize_work import TokenizeWork, forget_tokenization, tokenization_record
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class TokenizationMethods(Core):
+class TokenizationMethods(HoldMethods):
     """What can be done with tokenizations."""
 
     def tokenize(
@@ -144,7 +144,7 @@ class TokenizationMethods(Core):
         Raises
         ------
         InUseError
-            It is being made. Cancel that first.
+            It is being made: cancel that first. Or its dataset is held.
         NotFoundError, ReadOnlyError
         """
         self._parts.must_write("delete")
@@ -159,6 +159,7 @@ class TokenizationMethods(Core):
             with self._parts.catalog.write() as writer:
                 writer.get_tokenization(tokenization_id)
                 self._must_not_be_made(writer, tokenization_id)
+                self._must_not_be_held(writer, record.dataset_id, "a tokenization of the dataset")
                 trash = storage.trash_tokenization(record.dataset_id, tokenization_id)
                 forget_tokenization(writer, record)
         except BaseException:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
-from ..catalog import CatalogReader, JobRow
+from ..catalog import CatalogReader, HoldRow, JobRow
 from ..errors import NotFoundError
 from ..jobs import Job, interruption, read_job_file
 from ..records import (
@@ -46,6 +46,7 @@ class Live:
     running: tuple[JobSnapshot, ...]
     interrupted: tuple[JobSnapshot, ...]
     paused: tuple[JobSnapshot, ...] = ()
+    holds: tuple[HoldRow, ...] = ()
 
     def of_dataset(self, dataset_id: str) -> list[JobSnapshot]:
         """Return the running jobs of a dataset."""
@@ -81,9 +82,11 @@ class View:
 
     def live(self) -> Live:
         """Return the jobs as they are now."""
-        nothing: tuple[list[JobRow], list[JobRow]] = ([], [])
-        rows, resting = self._fact(
-            "jobs", lambda reader: (reader.active_jobs(), reader.paused_jobs()), nothing
+        nothing: tuple[list[JobRow], list[JobRow], list[HoldRow]] = ([], [], [])
+        rows, resting, holds = self._fact(
+            "jobs",
+            lambda reader: (reader.active_jobs(), reader.paused_jobs(), reader.holds()),
+            nothing,
         )
         running, interrupted = [], []
         for row in rows:
@@ -94,7 +97,12 @@ class View:
                 running.append(self._from_file(row))
             else:
                 interrupted.append(self._from_file(row))
-        return Live(tuple(running), tuple(interrupted), tuple(map(self._paused, resting)))
+        return Live(
+            tuple(running),
+            tuple(interrupted),
+            tuple(map(self._paused, resting)),
+            tuple(filter(self._parts.is_held, holds)),
+        )
 
     def _paused(self, row: JobRow) -> JobSnapshot:
         job = self._local(row)
@@ -247,8 +255,9 @@ class View:
                 folder = self._parts.storage.tokenization_dir(record.id, ready.id)
                 changes["tokenized_path"] = str(folder)
         jobs = live.of_dataset(record.id)
-        changes["in_use_by"] = tuple(
-            f"{job.kind} {job.id}" for job in jobs if job.kind in HOLDING_KINDS
+        changes["in_use_by"] = (
+            *(f"{job.kind} {job.id}" for job in jobs if job.kind in HOLDING_KINDS),
+            *(hold.held_by for hold in live.holds if hold.dataset_id == record.id),
         )
         shown = [job for job in jobs if job.kind in DATA_KINDS or job.kind == "tokenize"]
         if shown:
@@ -284,11 +293,13 @@ class View:
         """Leave out folders of this machine where strangers may look."""
         if not self._parts.read_only:
             return record
-        shown = {
+        shown: dict[str, Any] = {
             name: _FOLDERS.sub("", text)
             for name in ("error_message", "hint")
             if (text := getattr(record, name)) is not None
         }
+        if isinstance(record, DatasetRecord):
+            shown["in_use_by"] = tuple(_FOLDERS.sub("", name) for name in record.in_use_by)
         return record.model_copy(update=shown)
 
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import tantivy
 from pydantic import ValidationError
 
-from ..errors import StorageError
+from ..errors import InsufficientDiskSpaceError, StorageError
 from ..progress import Progress
 from ..records import Record
 from .query import Group, Query, Term
@@ -365,9 +365,14 @@ def _join(writer: tantivy.IndexWriter, progress: Progress) -> None:
 
 def _unwritable(error: Exception) -> StorageError:
     # tantivy's own words hold absolute paths
-    is_full = "No space left" in str(error) or "StorageFull" in str(error)
-    why = "the disk is full" if is_full else "its folder is gone or cannot be written to"
+    if "No space left" in str(error) or "StorageFull" in str(error):
+        return InsufficientDiskSpaceError(
+            "The text index could not be written: the disk is full.",
+            required_bytes=0,
+            available_bytes=0,
+            hint="Delete datasets that are no longer needed, then build the index again.",
+        )
     return StorageError(
-        f"The text index could not be written: {why}.",
+        "The text index could not be written: its folder is gone or cannot be written to.",
         hint="Check the data folder's permissions and disk, then build the index again.",
     )
