@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import MiStudioError
 from ..manager import DatasetManager
 from ..messages import (
+    MAX_SHORT_TEXT,
     Aborted,
     PanelState,
     Pong,
@@ -173,9 +174,23 @@ class DatasetsPanel(anywidget.AnyWidget):
             self._storage_at = now
         return self._storage
 
+    def _handle_msg(self, msg: Mapping[str, Any]) -> None:
+        """Take widget messages; ipywidgets answers others with its traceback, paths and all."""
+        data = msg["content"].get("data")
+        if not isinstance(data, Mapping) or data.get("buffer_paths"):
+            return
+        if data.get("method") in ("update", "request_state", "custom") and isinstance(
+            data.get("state", {}), Mapping
+        ):
+            super()._handle_msg(msg)
+
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Take what the browser sets; anything but ``selected`` is answered with the truth."""
-        allowed = {name: value for name, value in sync_data.items() if name == "selected"}
+        allowed = {
+            name: value
+            for name, value in sync_data.items()
+            if name == "selected" and _is_selection(value)
+        }
         forged = [name for name in sync_data if name not in allowed and self.has_trait(name)]
         if forged:
             self.send_state(forged)
@@ -209,6 +224,10 @@ class DatasetsPanel(anywidget.AnyWidget):
 
     def _answer(self, request: Request, progress: Progress) -> None:
         self.send(self._answers.reply(request, progress))
+
+
+def _is_selection(value: object) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= MAX_SHORT_TEXT)
 
 
 _defaults: dict[Path, DatasetManager] = {}
