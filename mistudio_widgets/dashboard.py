@@ -136,5 +136,7 @@ def _json_parts(frame: str | bytes) -> tuple[Any, Sequence[Any]]:
         # frames with buffers, which no page of ours sends
         raise TypeError("not text")
     whole = json.loads(frame)
+    # raises for half a surrogate pair, which jupyter_server cannot pass on
+    json.dumps(whole, ensure_ascii=False).encode()
     parts = ("header", "parent_header", "metadata", "content")
     return whole["channel"], [whole[part] for part in parts]

@@ -129,7 +129,7 @@ class Visitor:
                 waiting.discard(content.get("request_id", ""))
             if not waiting:
                 return len(due)
-        raise TimeoutError(f"no replies to {len(waiting)} of {len(due)} requests")
+        raise TimeoutError(f"no replies to {len(waiting)} of {len(due)} requests: {waiting}")
 
     def listen(self, until: float) -> Any:
         """Yield what comes until then."""
