@@ -35,6 +35,8 @@ from .service import Service
 _STORAGE_EVERY_S: Final = 5.0
 # a view pings every 5 s
 _FORGOTTEN_AFTER_S: Final = 12.0
+# browsers let a page that is not seen ping once a minute
+_UNSEEN_AFTER_S: Final = 90.0
 _SHOWN_DATASETS: Final = 50
 _BUNDLE: Final = Path(__file__).parents[1] / "static" / "widget.js"
 
@@ -50,7 +52,8 @@ class DatasetsPanel(anywidget.AnyWidget):
         Every download and import from the panel is tokenized with these.
 
     When its cell runs again and makes another, the panel rests: it publishes no more and has no
-    threads, until a view that is still on a page asks it something.
+    threads, until a view that is still on a page asks it something. So does a read-only panel
+    that nobody looks at.
 
     *Threads:* may be made and closed in any thread; publishes from a thread of its own.
     """
@@ -118,8 +121,15 @@ class DatasetsPanel(anywidget.AnyWidget):
         self._rest()
 
     def _is_forgotten(self) -> bool:
-        """Rest again when the view that brought a replaced panel back is gone."""
-        is_over = self._is_replaced and time.monotonic() - self._heard_at > _FORGOTTEN_AFTER_S
+        """Rest again when the view that brought a replaced panel back is gone.
+
+        A read-only one rests too when nobody looks: a dashboard's server ends kernels that say
+        nothing for long, and the free space of a disk alone changes all the time.
+        """
+        unheard_s = time.monotonic() - self._heard_at
+        is_over = (self._is_replaced and unheard_s > _FORGOTTEN_AFTER_S) or (
+            self.manager.read_only and unheard_s > _UNSEEN_AFTER_S
+        )
         if is_over:
             self._rest()
         return is_over
