@@ -18,7 +18,7 @@ LAYERS = {
     2: ("tokenization", "jobs"),
     3: ("manager",),
     4: ("messages",),
-    5: ("panel",),
+    5: ("panel", "dashboard"),
 }
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules}
 # layer 0 builds on itself in this order; in the layers above, siblings do not know each other
@@ -30,6 +30,7 @@ OUTSIDE = {
     "transformers": {"encoders"},
     "tokenizers": {"encoders"},
     "anywidget": {"panel"},
+    "jupyter_server": {"dashboard"},
     "traitlets": {"panel"},
     "ijson": {"importer"},
     "jinja2": {"encoders"},

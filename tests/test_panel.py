@@ -270,6 +270,29 @@ def test_forged_traits_are_answered_with_the_truth(panel: DatasetsPanel) -> None
     assert answered[0] == ["read_only", "datasets"]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"method": []},
+        {"method": "close"},
+        {"method": "update", "state": [1]},
+        {"method": "update", "state": {"selected": 5}},
+        {"method": "update", "state": {"selected": "x" * 1000}},
+        {"method": "update", "state": {}, "buffer_paths": [["selected"]]},
+    ],
+)
+def test_what_is_no_widget_message_of_ours_is_dropped(
+    panel: DatasetsPanel, caplog: pytest.LogCaptureFixture, data: object
+) -> None:
+    panel._handle_msg({"content": {"data": data}, "buffers": []})
+    assert panel.selected is None
+    # outside of a notebook ipywidgets logs what it would show there
+    assert caplog.text == ""
+
+
 def test_a_read_only_panel_refuses_every_change(manager: DatasetManager, text_file: Path) -> None:
     record = manager.import_files(text_file).wait(60)
     with DatasetManager(manager.data_dir, read_only=True) as reader:
@@ -582,3 +605,25 @@ def test_a_replaced_panel_rests_again_when_nobody_asks_it(
         thread.join(10)
     assert not any(thread.is_alive() for thread in (*publishers, *woken))
     assert wire.ask("storage")["ok"]
+
+
+def test_a_read_only_panel_rests_while_nobody_looks(
+    manager: DatasetManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mistudio_widgets.panel.service._LOOK_EVERY_S", 0.01)
+    before = set(threading.enumerate())
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        panel = DatasetsPanel(reader)
+        wire = Wire(panel)
+        publishers = [
+            thread
+            for thread in set(threading.enumerate()) - before
+            if "mistudio-publish" in thread.name
+        ]
+        assert [thread.is_alive() for thread in publishers] == [True]
+        monkeypatch.setattr("mistudio_widgets.panel.widget._UNSEEN_AFTER_S", 0.05)
+        for thread in publishers:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in publishers)
+        assert wire.ask("storage")["ok"]
+        panel.close()

@@ -25,11 +25,13 @@ from .replies import (
     failure,
     success,
 )
-from .requests import Request, parse_request, request_id_of
+from .requests import MAX_REQUEST_BYTES, MAX_SHORT_TEXT, Request, parse_request, request_id_of
 from .schema import schema
 
 __all__ = [
     "MAX_REPLY_BYTES",
+    "MAX_REQUEST_BYTES",
+    "MAX_SHORT_TEXT",
     "Aborted",
     "DatasetCard",
     "ErrorInfo",

@@ -302,7 +302,8 @@ def parse_request(content: object) -> Request:
     if not isinstance(content, Mapping):
         raise InvalidRequestError("A request must be an object.", field="request")
     try:
-        size = len(json.dumps(content))
+        # half a surrogate pair would make every answer that quotes it impossible to send
+        size = len(json.dumps(content, ensure_ascii=False).encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequestError("A request must be plain JSON.", field="request") from error
     if size > MAX_REQUEST_BYTES:
@@ -329,4 +330,10 @@ def _without_kind(error: InvalidRequestError) -> InvalidRequestError:
 def request_id_of(content: object) -> str | None:
     """Return the message's id if it has a usable one."""
     value = content.get("request_id") if isinstance(content, Mapping) else None
-    return value if isinstance(value, str) and 1 <= len(value) <= 64 else None
+    if not isinstance(value, str) or not 1 <= len(value) <= 64:
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value

@@ -16,6 +16,7 @@ from .. import __version__
 from ..errors import MiStudioError
 from ..manager import DatasetManager
 from ..messages import (
+    MAX_SHORT_TEXT,
     Aborted,
     ErrorInfo,
     PanelState,
@@ -37,6 +38,8 @@ from .service import Service
 _STORAGE_EVERY_S: Final = 5.0
 # a view pings every 5 s
 _FORGOTTEN_AFTER_S: Final = 12.0
+# browsers let a page that is not seen ping once a minute
+_UNSEEN_AFTER_S: Final = 90.0
 _SHOWN_DATASETS: Final = 50
 _BUNDLE: Final = Path(__file__).parents[1] / "static" / "widget.js"
 _CLOSED: Final = ErrorInfo(
@@ -61,7 +64,8 @@ class DatasetsPanel(anywidget.AnyWidget):
         Every download and import from the panel is tokenized with these.
 
     When its cell runs again and makes another, the panel rests: it publishes no more and has no
-    threads, until a view that is still on a page asks it something.
+    threads, until a view that is still on a page asks it something. So does a read-only panel
+    that nobody looks at.
 
     *Threads:* may be made and closed in any thread; publishes from a thread of its own.
     """
@@ -132,8 +136,15 @@ class DatasetsPanel(anywidget.AnyWidget):
         self._rest()
 
     def _is_forgotten(self) -> bool:
-        """Rest again when the view that brought a replaced panel back is gone."""
-        is_over = self._is_replaced and time.monotonic() - self._heard_at > _FORGOTTEN_AFTER_S
+        """Rest again when the view that brought a replaced panel back is gone.
+
+        A read-only one rests too when nobody looks: a dashboard's server ends kernels that say
+        nothing for long, and the free space of a disk alone changes all the time.
+        """
+        unheard_s = time.monotonic() - self._heard_at
+        is_over = (self._is_replaced and unheard_s > _FORGOTTEN_AFTER_S) or (
+            self.manager.read_only and unheard_s > _UNSEEN_AFTER_S
+        )
         if is_over:
             self._rest()
         return is_over
@@ -207,9 +218,23 @@ class DatasetsPanel(anywidget.AnyWidget):
             self._storage_at = now
         return self._storage
 
+    def _handle_msg(self, msg: Mapping[str, Any]) -> None:
+        """Take widget messages; ipywidgets answers others with its traceback, paths and all."""
+        data = msg["content"].get("data")
+        if not isinstance(data, Mapping) or data.get("buffer_paths"):
+            return
+        if data.get("method") in ("update", "request_state", "custom") and isinstance(
+            data.get("state", {}), Mapping
+        ):
+            super()._handle_msg(msg)
+
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
         """Take what the browser sets; anything but ``selected`` is answered with the truth."""
-        allowed = {name: value for name, value in sync_data.items() if name == "selected"}
+        allowed = {
+            name: value
+            for name, value in sync_data.items()
+            if name == "selected" and _is_selection(value)
+        }
         forged = [name for name in sync_data if name not in allowed and self.has_trait(name)]
         if forged:
             self.send_state(forged)
@@ -243,6 +268,10 @@ class DatasetsPanel(anywidget.AnyWidget):
 
     def _answer(self, request: Request, progress: Progress) -> None:
         self.send(self._answers.reply(request, progress))
+
+
+def _is_selection(value: object) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= MAX_SHORT_TEXT)
 
 
 _defaults: dict[Path, DatasetManager] = {}

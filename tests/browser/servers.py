@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,13 @@ def _environment(home: Path, data_dir: Path, python: Path, hub_url: str) -> dict
 
 
 def _start(
-    command: list[str], url: str, home: Path, data_dir: Path, cwd: Path, hub_url: str = NO_HUB
+    command: list[str],
+    url: str,
+    home: Path,
+    data_dir: Path,
+    cwd: Path,
+    hub_url: str = NO_HUB,
+    extra_env: Mapping[str, str] | None = None,
 ) -> Server:
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
@@ -82,7 +89,7 @@ def _start(
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=_environment(home, data_dir, Path(command[0]), hub_url),
+            env=_environment(home, data_dir, Path(command[0]), hub_url) | dict(extra_env or {}),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -125,7 +132,9 @@ def start_lab(
     return _start(command, url, folder / "home", folder / "datasets", notebooks, hub_url)
 
 
-def start_voila(folder: Path, data_dir: Path) -> Server:
+def start_voila(
+    folder: Path, data_dir: Path, *, extra_env: Mapping[str, str] | None = None
+) -> Server:
     """Start Voila as `make voila` does, on a data folder that others write."""
     notebooks = folder / "voila"
     notebooks.mkdir(parents=True)
@@ -136,4 +145,6 @@ def start_voila(folder: Path, data_dir: Path) -> Server:
         sys.executable, "-m", "voila", "--no-browser", f"--port={port}",
         "notebooks/Datasets.ipynb",
     ]  # fmt: skip
-    return _start(command, f"http://127.0.0.1:{port}/", folder / "voila-home", data_dir, notebooks)
+    url = f"http://127.0.0.1:{port}/"
+    home = folder / "voila-home"
+    return _start(command, url, home, data_dir, notebooks, extra_env=extra_env)
