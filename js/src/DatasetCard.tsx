@@ -67,7 +67,7 @@ function CardTop({ dataset, opens, ...rest }: CardTopProps) {
   return (
     <div
       data-part="card.top"
-      className="flex flex-wrap items-start justify-between gap-x-4 gap-y-2 @[400px]:flex-nowrap"
+      className="flex flex-wrap items-start justify-between gap-x-4 gap-y-2 @[400px]:flex-nowrap @[400px]:gap-4"
     >
       <div data-part="card.titleblock" className="min-w-0 flex-auto">
         <h3

@@ -116,7 +116,7 @@ function Metric({ label, tone, value }: MetricProps) {
         {label}
       </div>
       <div
-        data-part={`stats.metric.value.${tone}`}
+        data-part={`stat.value.${tone} stats.metric.value.${tone}`}
         className={classes("break-anywhere text-2xl font-bold", TONES[tone])}
       >
         {value}

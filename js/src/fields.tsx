@@ -86,7 +86,7 @@ export function DetailText({ id, part, label, help, onChange, ...rest }: DetailT
     <Row id={id} label={label} help={help}>
       <textarea
         id={id}
-        data-part={`tokenization.input ${part}`}
+        data-part={part}
         rows={3}
         spellCheck={false}
         aria-describedby={`${id}-help`}

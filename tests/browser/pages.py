@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from playwright.sync_api import Locator, Page, expect
 
 from .servers import Server
@@ -128,13 +126,3 @@ def expect_status(page: Page, title: str, status: str, timeout_s: float = 60) ->
     """Wait until the card says so."""
     badge = part(card(page, title), "card.status").first
     expect(badge).to_contain_text(status, timeout=timeout_s * 1000)
-
-
-def style(element: Locator, *names: str) -> dict[str, Any]:
-    """Return computed styles."""
-    found: dict[str, Any] = element.evaluate(
-        "(node, names) => Object.fromEntries(names.map(n => "
-        "[n, getComputedStyle(node).getPropertyValue(n)]))",
-        list(names),
-    )
-    return found

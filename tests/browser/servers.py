@@ -115,6 +115,15 @@ def _write_busy_notebook(path: Path) -> None:
     path.write_text(json.dumps(notebook))
 
 
+def write_notebook(path: Path, data_dir: Path) -> None:
+    """Write the panel's notebook with a data folder of its own."""
+    notebook = json.loads((REPOSITORY / "notebooks" / "Datasets.ipynb").read_text())
+    cell = notebook["cells"][-1]
+    set_up = ["import os\n", f"os.environ['MISTUDIO_DATA_DIR'] = {str(data_dir)!r}\n"]
+    cell["source"] = set_up + cell["source"]
+    path.write_text(json.dumps(notebook))
+
+
 def start_lab(
     folder: Path, *, python: Path = Path(sys.executable), hub_url: str = NO_HUB
 ) -> Server:

@@ -22,7 +22,6 @@ from .pages import (
     run_all,
     run_in_kernel,
     save,
-    style,
     wait_until_idle,
 )
 from .servers import Server
@@ -296,32 +295,6 @@ def test_typing_never_edits_the_notebook(page: Page, lab: Server) -> None:
     page.keyboard.type("ddxabzm")
     expect(repository).to_have_value("ddxabzm")
     assert page.evaluate(cells) == before
-
-
-@pytest.mark.parametrize(
-    ("name", "facts"),
-    [
-        ("panel.root", {"background-color": "rgb(2, 6, 23)", "color": "rgb(241, 245, 249)"}),
-        ("panel.title", {"font-size": "24px", "font-weight": "600", "line-height": "32px"}),
-        (
-            "form.card",
-            {
-                "background-color": "rgba(15, 23, 42, 0.5)",
-                "border-top-color": "rgb(30, 41, 59)",
-                "border-top-left-radius": "8px",
-                "padding-top": "24px",
-            },
-        ),
-        ("form.input", {"background-color": "rgb(30, 41, 59)", "padding-left": "16px"}),
-        ("card.title", {"font-size": "18px", "font-weight": "600"}),
-        ("badge.ready", {"color": "rgb(52, 211, 153)", "font-size": "12px"}),
-    ],
-)
-def test_jupyterlabs_styles_do_not_come_in(
-    page: Page, lab: Server, name: str, facts: dict[str, str]
-) -> None:
-    _open_panel(page, lab)
-    assert style(part(page, name).first, *facts) == facts
 
 
 def test_the_kernel_stays_usable_while_jobs_run(

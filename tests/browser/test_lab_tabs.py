@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from mistudio_widgets import DatasetManager
 
-from .pages import card, open_notebook, part, run_all, style
+from .pages import card, open_notebook, part, run_all
 from .servers import Server
 
 pytestmark = pytest.mark.browser
@@ -147,109 +147,6 @@ def test_statistics_show_what_the_kernel_counted(dialog: Locator) -> None:
     expect(part(dialog, "histogram.share").first).to_have_css("opacity", "1")
     dialog.get_by_label("Split", exact=True).select_option("validation")
     expect(part(dialog, "characters")).to_contain_text("200")
-
-
-FACTS = {
-    "samples": {
-        "samples.search": {
-            "background-color": "rgb(15, 23, 42)",
-            "border-top-color": "rgb(51, 65, 85)",
-            "border-top-left-radius": "8px",
-            "padding-left": "16px",
-            "height": "42px",
-        },
-        "samples.select": {"background-color": "rgb(15, 23, 42)", "height": "42px"},
-        "samples.filters": {"display": "flex", "column-gap": "12px", "height": "42px"},
-        "sample.card": {
-            "background-color": "rgba(30, 41, 59, 0.3)",
-            "border-top-left-radius": "8px",
-            "padding-top": "16px",
-        },
-        "sample.meta.id": {"color": "rgb(100, 116, 139)", "font-size": "12px"},
-        "sample.actions": {"display": "flex", "column-gap": "8px", "height": "16px"},
-        "sample.button.copy": {"color": "rgb(148, 163, 184)", "width": "16px"},
-        "sample.text": {"color": "rgb(203, 213, 225)", "font-size": "14px", "line-height": "20px"},
-        "sample.meta.footer": {"color": "rgb(100, 116, 139)", "margin-top": "8px"},
-        "pagination.text": {"color": "rgb(148, 163, 184)", "font-size": "14px"},
-        "pagination.buttons": {"display": "flex", "column-gap": "8px"},
-        "pagination.button": {
-            "background-color": "rgb(30, 41, 59)",
-            "padding-left": "12px",
-            "padding-top": "4px",
-            "border-top-left-radius": "4px",
-        },
-    },
-    "tokenization": {
-        "preview.title": {"font-weight": "600", "margin-bottom": "12px"},
-        "preview.button": {"background-color": "rgb(51, 65, 85)", "height": "40px"},
-        "preview.result": {"background-color": "rgba(30, 41, 59, 0.3)", "padding-top": "16px"},
-        "preview.chips": {"column-gap": "4px", "flex-wrap": "wrap"},
-        "preview.count": {"color": "rgb(148, 163, 184)", "font-size": "12px"},
-        "token.chip.regular": {
-            "background-color": "rgba(51, 65, 85, 0.5)",
-            "color": "rgb(203, 213, 225)",
-            "border-top-color": "rgb(71, 85, 105)",
-            "font-size": "12px",
-            "padding-left": "8px",
-        },
-        "attention.mask.box": {
-            "background-color": "rgba(15, 23, 42, 0.5)",
-            "border-top-color": "rgb(51, 65, 85)",
-            "padding-top": "12px",
-            "max-height": "128px",
-        },
-        "attention.mask.one": {
-            "background-color": "rgba(16, 185, 129, 0.2)",
-            "color": "rgb(110, 231, 183)",
-            "width": "24px",
-            "height": "24px",
-        },
-    },
-    "statistics": {
-        "stats.grid": {"display": "grid", "column-gap": "16px"},
-        "stats.metric.card": {"background-color": "rgba(30, 41, 59, 0.3)", "height": "88px"},
-        "stats.metric.label": {"color": "rgb(148, 163, 184)", "margin-bottom": "4px"},
-        "stats.metric.value.emerald": {"color": "rgb(52, 211, 153)", "font-size": "24px"},
-        "stats.metric.value.blue": {"color": "rgb(96, 165, 250)"},
-        "stats.metric.value.purple": {"color": "rgb(192, 132, 252)"},
-        "stats.metric.value.yellow": {"color": "rgb(250, 204, 21)", "font-weight": "700"},
-        "histogram.card": {
-            "background-color": "rgba(15, 23, 42, 0.5)",
-            "border-top-color": "rgb(30, 41, 59)",
-            "padding-top": "24px",
-            "margin-top": "24px",
-        },
-        "histogram.row": {"column-gap": "12px", "height": "32px"},
-        "histogram.label": {"width": "96px", "font-size": "14px"},
-        "histogram.track": {
-            "background-color": "rgb(30, 41, 59)",
-            "border-top-left-radius": "4px",
-            "height": "32px",
-        },
-        "histogram.bar.max": {
-            "background-image": "linear-gradient(to right, rgb(16, 185, 129), rgb(52, 211, 153))",
-            "padding-right": "8px",
-        },
-        "histogram.bar.count": {"font-size": "12px", "font-weight": "500"},
-        "histogram.summary": {"color": "rgb(148, 163, 184)", "margin-top": "16px"},
-        "split.tile": {"background-color": "rgba(30, 41, 59, 0.3)", "padding-top": "16px"},
-        "split.value.train": {"color": "rgb(52, 211, 153)", "font-size": "24px"},
-        "split.value.validation": {"color": "rgb(96, 165, 250)"},
-        "split.value.test": {"color": "rgb(192, 132, 252)"},
-        "split.percent": {"color": "rgb(100, 116, 139)", "margin-top": "4px"},
-    },
-}
-
-
-@pytest.mark.parametrize("tab", FACTS)
-def test_the_tabs_look_as_the_mock_does(dialog: Locator, tab: str) -> None:
-    page = _open(dialog, tab)
-    # what is hovered looks different
-    page.mouse.move(2, 2)
-    for name, facts in FACTS[tab].items():
-        element = dialog.get_by_role("tabpanel").locator(f'[data-part~="{name}"]').first
-        element.wait_for()
-        assert style(element, *facts) == facts, name
 
 
 def test_a_dataset_is_found_among_many(
