@@ -77,7 +77,7 @@ class Visitor:
             content,
         ]  # fmt: skip
         if self.protocol == V1:
-            self.send_raw(_v1(channel, [_json(part).encode() for part in parts]))
+            self.send_raw(v1_frame(channel, [_json(part).encode() for part in parts]))
         else:
             names = ("header", "parent_header", "metadata", "content")
             whole = {"channel": channel, "buffers": [], **dict(zip(names, parts, strict=True))}
@@ -173,7 +173,7 @@ def _json(value: Any) -> str:
     return json.dumps(value).replace(f'"{DEEP}"', _DEEP_JSON)
 
 
-def _v1(channel: Any, parts: list[bytes]) -> bytes:
+def v1_frame(channel: Any, parts: list[bytes]) -> bytes:
     pieces = [str(channel).encode(), *parts]
     offsets = [8 * (len(pieces) + 2)]
     for piece in pieces:
