@@ -35,6 +35,7 @@ _UP: Final = frozenset(
 )
 # by it a page asks for all widgets when it is loaded
 _CONTROL_TARGET: Final = "jupyter.widget.control"
+_MAX_OPENED: Final = 10
 _V1: Final = "v1.kernel.websocket.jupyter.org"
 
 
@@ -93,7 +94,8 @@ class ViewerConnection(ZMQChannelsWebsocketConnection):
         if not isinstance(comm_id, str):
             return False
         if message.type == "comm_open":
-            if message.content.get("target_name") != _CONTROL_TARGET:
+            is_control = message.content.get("target_name") == _CONTROL_TARGET
+            if not is_control or len(self._opened) >= _MAX_OPENED:
                 return False
             self._opened.add(comm_id)
         elif message.type == "comm_close":
@@ -118,8 +120,8 @@ def _read(frame: str | bytes, *, is_v1: bool) -> _Message:
     header, _parent, _metadata, content = parts
     if not all(isinstance(part, dict) for part in parts) or header.get("subshell_id"):
         raise TypeError("not the parts of a message")
-    if not isinstance(header["msg_type"], str):
-        raise TypeError("not the type of a message")
+    if not isinstance(header["msg_type"], str) or not isinstance(header["msg_id"], str):
+        raise TypeError("not the header of a message")
     return _Message(header["msg_type"], content)
 
 

@@ -157,6 +157,13 @@ def test_whatever_comes_is_taken_or_refused_never_worse(message: dict[str, Any])
         assert reply["error"]["field"]
 
 
+def test_half_a_surrogate_pair_is_refused_where_it_stands() -> None:
+    with pytest.raises(InvalidRequestError, match="plain JSON"):
+        parse_request({"kind": "list_datasets", "request_id": "a", "search": "\ud83d"})
+    assert request_id_of({"request_id": "\ud83d"}) is None
+    assert parse_request({"kind": "list_datasets", "request_id": "a", "search": "\U0001f600"})
+
+
 def test_a_token_is_not_shown() -> None:
     request = parse_request(
         {"kind": "download", "request_id": "a", "repo_id": "a/b", "hf_token": "hf_secret"}

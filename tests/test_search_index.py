@@ -178,6 +178,14 @@ def test_an_open_index_answers_after_its_folder_is_gone(tmp_path: Path) -> None:
     assert rows(index, "b") == [1, 0]
 
 
+def test_who_may_read_the_folder_may_read_the_index(tmp_path: Path) -> None:
+    build(tmp_path / "index", ["a b", "b"])
+    mode = (tmp_path / "index").stat().st_mode & 0o666
+    files = list((tmp_path / "index").iterdir())
+    assert {path.name for path in files if path.stat().st_mode & 0o666 != mode} == set()
+    assert len(files) > 3
+
+
 def test_a_cancelled_build_leaves_no_receipt(tmp_path: Path) -> None:
     progress = Progress()
 

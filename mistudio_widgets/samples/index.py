@@ -116,6 +116,7 @@ def build_index(
             raise _unwritable(error) from error
         raise
     _join(writer, progress)
+    _let_others_read(folder)
     (folder / RECEIPT_NAME).write_text(receipt.model_dump_json(indent=1))
 
 
@@ -361,6 +362,13 @@ def _join(writer: tantivy.IndexWriter, progress: Progress) -> None:
         progress.check()
     if errors:
         raise _unwritable(errors[0]) from errors[0]
+
+
+def _let_others_read(folder: Path) -> None:
+    """Give all files the folder's permissions; tantivy keeps some for their owner alone."""
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            path.chmod(folder.stat().st_mode & 0o666)
 
 
 def _unwritable(error: Exception) -> StorageError:

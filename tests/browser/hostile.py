@@ -16,6 +16,7 @@ from mistudio_widgets.messages.requests import REQUEST_MODELS
 from .visitor import DEEP, V1, Visitor
 
 Json = Any
+PROTOCOLS = (None, V1)
 PATH_TRICKS = (
     "../../../../etc/passwd", "/etc/passwd", "..\\..\\windows", "ds_../../..", "a\0b", "~root",
     "file:///etc/passwd", "%2e%2e%2fetc", "ds_" + "." * 36, "tok_../../../../..", "\u202egnp.txt",
@@ -41,7 +42,6 @@ class Shot:
 
     fire: Callable[[Visitor], object]
     request_id: str | None
-    is_valid: bool = False
 
 
 class Hostile:
@@ -80,7 +80,7 @@ class Hostile:
 
     def _valid(self, turn: int) -> Shot:
         request = self.valid_request(turn)
-        return Shot(lambda visitor: visitor.ask(request), request["request_id"], is_valid=True)
+        return Shot(lambda visitor: visitor.ask(request), request["request_id"])
 
     def _example(self, schema: Json, defs: Json, name: str, chance: float) -> Json:
         """Return a value of a JSON schema; ids and paths are real ones."""
@@ -305,6 +305,3 @@ def bombard(visitor: Visitor, shots: Iterator[Shot], *, at_once: int = 25) -> tu
         if len(batch) == at_once:
             answered += flush()
     return sent, answered + flush()
-
-
-PROTOCOLS = (None, V1)

@@ -20,7 +20,7 @@ from mistudio_widgets import DatasetManager
 from mistudio_widgets.errors import MiStudioError
 
 from .hostile_text import texts
-from .pages import part
+from .pages import open_notebook, part, run_all, run_in_kernel
 from .servers import Server, start_voila
 
 pytestmark = pytest.mark.browser
@@ -126,6 +126,33 @@ def test_five_hundred_hostile_texts_run_nothing_and_stay_inside(
         _look_at_all(browser, server)
     finally:
         server.stop()
+
+
+def test_hostile_names_run_nothing_in_toasts_and_dialogs(
+    page: Page, lab: Server, outside: DatasetManager, tmp_path: Path
+) -> None:
+    path = tmp_path / "plain.txt"
+    path.write_text("text\n")
+    names = TEXTS[:40:5]
+    page.set_viewport_size({"width": 1400, "height": 2500})
+    open_notebook(page, lab, "Datasets.ipynb")
+    run_all(page)
+    part(page, "panel.title").wait_for()
+    run_in_kernel(
+        page,
+        f"for name in {names!r}: panel.manager.import_files({str(path)!r}, name=name).wait(60)",
+    )
+    part(page, "toast").first.wait_for()
+    assert page.evaluate(_SUSPECTS) == []
+    part(page, "card.delete").first.click()
+    page.get_by_role("alertdialog").wait_for()
+    assert page.evaluate(_SUSPECTS) == []
+    part(page.get_by_role("alertdialog"), "delete.confirm").click()
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
+    assert page.evaluate("() => window.ran") is None
+    for record in outside.list_datasets(limit=100).items:
+        if record.name in names:
+            outside.delete_dataset(record.id)
 
 
 def _look_at_all(browser: Browser, server: Server) -> None:

@@ -24,11 +24,9 @@ _DEEP_JSON = "[" * 50_000 + "]" * 50_000
 
 @dataclass
 class Told:
-    """One message from the server, whole and taken apart."""
+    """One message from the server."""
 
-    raw: bytes
     type: str
-    parent_id: str | None
     content: dict[str, Any]
 
 
@@ -77,7 +75,7 @@ class Visitor:
             content,
         ]  # fmt: skip
         if self.protocol == V1:
-            self.send_raw(_v1(channel, [_json(part).encode() for part in parts]))
+            self.send_raw(v1_frame(channel, [_json(part).encode() for part in parts]))
         else:
             names = ("header", "parent_header", "metadata", "content")
             whole = {"channel": channel, "buffers": [], **dict(zip(names, parts, strict=True))}
@@ -173,7 +171,7 @@ def _json(value: Any) -> str:
     return json.dumps(value).replace(f'"{DEEP}"', _DEEP_JSON)
 
 
-def _v1(channel: Any, parts: list[bytes]) -> bytes:
+def v1_frame(channel: Any, parts: list[bytes]) -> bytes:
     pieces = [str(channel).encode(), *parts]
     offsets = [8 * (len(pieces) + 2)]
     for piece in pieces:
@@ -187,8 +185,8 @@ def _told(frame: bytes, *, binary: bool) -> Told:
         count = int.from_bytes(frame[:8], "little")
         at = [int.from_bytes(frame[8 * i : 8 * i + 8], "little") for i in range(1, count + 1)]
         parts = [frame[low:high] for low, high in zip(at, at[1:], strict=False)]
-        header, parent, content = (json.loads(parts[i]) for i in (1, 2, 4))
+        header, content = json.loads(parts[1]), json.loads(parts[4])
     else:
         whole = json.loads(frame)
-        header, parent, content = whole["header"], whole["parent_header"], whole["content"]
-    return Told(frame, header["msg_type"], parent.get("msg_id"), content)
+        header, content = whole["header"], whole["content"]
+    return Told(header["msg_type"], content)
