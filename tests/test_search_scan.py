@@ -88,6 +88,7 @@ def test_long_words_become_terms_that_tell_them_apart() -> None:
         ("straße", ["STRASSE", "Straße", "strase"], [0, 1]),
         ("stras*", ["Straße", "STRASSE", "strand"], [0, 1]),
         ("i*", ["İstanbul", "ıx"], [0]),
+        ("İ", ["I", "i", "i\u0307", "x İ"], [3]),
         ("fine", ["ﬁne", "FINE", "fin e"], [0, 1]),
         ("ΣΑΣ", ["σας", "σασ"], [0, 1]),
         ("snake_case", ["snake_case", "snake case"], [0]),

@@ -159,20 +159,31 @@ def _pieces(word: str, *, is_prefix: bool) -> list[tuple[int, int]]:
 
 def _alternatives(piece: str, *, is_last: bool) -> str:
     """Spell a piece of a word out, whichever way characters fold to it."""
+    return _either(_ways(piece, is_last=is_last))
+
+
+def _either(ways: list[str]) -> str:
+    return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
+
+
+def _ways(piece: str, *, is_last: bool) -> list[str]:
+    """Return each way, none for what is only ever the end of several (the dot of ``İ``)."""
     if not piece:
-        return ""
+        return [""]
     folding = _folding()
-    ways = []
+    begun = []
     if piece[0] in folding.single:
-        rest = _alternatives(piece[1:], is_last=is_last)
-        ways.append(_set(folding.single[piece[0]]) + rest)
+        begun.append((folding.single[piece[0]], piece[1:]))
     for folded, characters in folding.several.items():
         if piece.startswith(folded):
-            rest = _alternatives(piece[len(folded) :], is_last=is_last)
-            ways.append(_set(characters) + rest)
+            begun.append((characters, piece[len(folded) :]))
         elif is_last and folded.startswith(piece):
-            ways.append(_set(characters))
-    return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
+            begun.append((characters, ""))
+    return [
+        _set(characters) + _either(ways)
+        for characters, rest in begun
+        if (ways := _ways(rest, is_last=is_last))
+    ]
 
 
 @cache

@@ -75,8 +75,8 @@ class Cursor:
 attached = Catalog._attached
 
 @contextlib.contextmanager
-def watching(self, *, read_only):
-    with attached(self, read_only=read_only) as cursor:
+def watching(self, **how):
+    with attached(self, **how) as cursor:
         yield Cursor(cursor)
 
 Catalog._attached = watching
