@@ -17,7 +17,7 @@ from hub_calls import connections_to
 from hub_server import HubServer
 from playwright.sync_api import Locator, Page, expect
 
-from .pages import card, expect_status, open_notebook, part, run_all, save
+from .pages import card, expect_status, open_notebook, part, restart_kernel, run_all, save
 from .servers import Server, start_lab
 
 pytestmark = pytest.mark.browser
@@ -37,6 +37,13 @@ configs:
 # Noise
 
 Nothing **but** noise.
+"""
+SCRIPTED = "acme/scripted"
+SCRIPTED_CARD = """# Scripted
+
+Before <script>document.title = 'executed'</script><img src=x onerror="document.title='executed'">
+and after. &lt;script&gt;document.title = 'executed'&lt;/script&gt;
+<iframe src="javascript:top.document.title='executed'"></iframe>
 """
 WATCHABLE = 250_000
 
@@ -62,6 +69,8 @@ FILES = {
 def hub_lab(hub_server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A JupyterLab whose kernels use the test's hub."""
     hub_server.add("dataset", REPO, FILES)
+    scripted = {"README.md": SCRIPTED_CARD.encode(), "train.parquet": FILES["fr/train-0.parquet"]}
+    hub_server.add("dataset", SCRIPTED, scripted)
     server = start_lab(tmp_path_factory.mktemp("hub-lab"), hub_url=hub_server.url)
     yield server
     server.stop()
@@ -197,6 +206,64 @@ def test_a_download_is_watched_paused_resumed_and_cancelled(
     part(shown, "card.cancel").click()
     expect(shown).to_have_count(0)
     assert list((hub_lab.data_dir / "datasets").iterdir()) == []
+
+
+def test_a_download_outlives_a_reload_and_a_restarted_kernel(
+    panel: Page, hub: HubServer, hub_lab: Server
+) -> None:
+    hub.throttle = WATCHABLE // 5
+    shown = card(panel, REPO)
+    panel.locator('input[name="dataset_id"]').fill(REPO)
+    panel.get_by_role("button", name="Download Dataset").click()
+    expect(shown).to_be_visible()
+    expect(shown.get_by_role("progressbar")).to_be_visible()
+    seen = _wait_beyond(panel, 1)
+
+    save(panel)
+    panel.reload()
+    part(panel, "panel.title").wait_for(timeout=60_000)
+    expect_status(panel, REPO, "Downloading")
+    seen = _wait_beyond(panel, seen)
+
+    restart_kernel(panel)
+    expect(part(panel, "connection.lost")).to_be_visible(timeout=60_000)
+    expect(part(shown, "card.cancel")).to_be_disabled()
+    run_all(panel)
+    expect(part(panel, "connection.lost")).to_have_count(0)
+    expect_status(panel, REPO, "Error")
+    expect(part(shown, "error.box")).to_contain_text("Interrupted at")
+    hub.requests.clear()
+    hub.throttle = None
+    part(shown, "card.retry").click()
+    expect_status(panel, REPO, "Ready")
+    assert any(request.range for request in hub.requests)
+
+    shown.get_by_role("button", name=REPO).click()
+    dialog = panel.get_by_role("dialog")
+    dialog.get_by_role("tab", name="samples").click()
+    expect(part(dialog, "sample.card")).to_have_count(10)
+    panel.keyboard.press("Escape")
+    part(shown, "card.delete").click()
+    part(panel, "delete.confirm").click()
+    expect(shown).to_have_count(0)
+    assert list((hub_lab.data_dir / "datasets").iterdir()) == []
+
+
+def test_a_script_in_a_dataset_card_is_never_run(panel: Page, hub_lab: Server) -> None:
+    shown = card(panel, SCRIPTED)
+    _repository(panel).fill(SCRIPTED)
+    expect(part(panel, "plan.description")).to_contain_text("and after.")
+    _repository(panel).press("Enter")
+    expect_status(panel, SCRIPTED, "Ready")
+    shown.get_by_role("button", name=SCRIPTED).click()
+    dialog = panel.get_by_role("dialog")
+    expect(part(dialog, "overview.description.text")).to_contain_text("and after.")
+    assert part(panel, "panel.root").locator("script, img, iframe").count() == 0
+    assert panel.title() != "executed"
+    panel.keyboard.press("Escape")
+    part(shown, "card.delete").click()
+    part(panel, "delete.confirm").click()
+    expect(shown).to_have_count(0)
 
 
 def test_files_are_verified_and_what_is_damaged_is_repaired(
