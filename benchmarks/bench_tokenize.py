@@ -9,7 +9,8 @@ in a column of its own. The ids of all runs are compared.
 
 Beside it, once: the concat-and-chunk way of SAE training code (one map tokenizes, a second one
 joins and cuts), the batch call of ``transformers`` and ``encode_batch_fast`` of ``tokenizers``
-alone (nothing is packed or saved), and the ceiling (Parquet to Python strings). Then where our
+alone (nothing is packed or saved), and the ceiling (Parquet to Python strings). In every round,
+the floor: the libraries that we use, put together with nothing around them. Then where our
 seconds go, by stage, and the peak of our anonymous memory over idle.
 
     python benchmarks/bench_tokenize.py [--mb 50] [--rounds 3] [--tokenizer PATH] [--only-ours]
@@ -27,16 +28,24 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from setting import anonymous_bytes, in_child, machine, table, texts
+from tokenize_peers import (
+    MAX_LENGTH,
+    eos_of,
+    run_bare,
+    run_ceiling,
+    run_chunks,
+    run_map,
+    run_reference,
+    run_transformers,
+)
 
 if TYPE_CHECKING:
     from mistudio_widgets.jobs import Job
 
-MAX_LENGTH = 512
 VOCAB_SIZE = 32_000
 TRAINING_BYTES = 5_000_000
 EOS = "<|endoftext|>"
@@ -71,6 +80,7 @@ def _compare(
     peers = [] if only_ours else ["map1", "map2"]
     for number in range(rounds):
         runs["ceiling"].append(_child("ceiling", parquet))
+        runs["bare"].append(_child("bare", parquet, tokenizer, folder / "bare"))
         for proof in (folder / "data" / "tokenizers").glob("proof-*"):
             proof.unlink()
         for name in ("ours", "known"):
@@ -115,6 +125,7 @@ NAMES = {
     "known": "mistudio_widgets, engine proven before",
     "map1": "datasets.map, num_proc=1",
     "map2": "datasets.map, num_proc=2",
+    "bare": "the same libraries, nothing around them",
     "chunks": "datasets.map + group_texts",
     "transformers": "transformers' batch call alone",
     "reference": "encode_batch_fast alone",
@@ -136,10 +147,22 @@ def _report(runs: dict[str, list[dict[str, Any]]], num_bytes: int) -> None:
     if runs["map1"]:
         peer = min(_seconds(runs["map1"]), _seconds(runs["map2"]))
         print(f"ratio to datasets.map + save_to_disk, the faster one: {peer / ours:.1f}x")
-    pairs = zip(runs["ceiling"], runs["ours"], strict=True)
-    shares = [100 * ceiling["elapsed_s"] / own["elapsed_s"] for ceiling, own in pairs]
+    floors = [own["elapsed_s"] / bare["elapsed_s"] for bare, own in _pairs(runs, "bare")]
+    listed = ", ".join(f"{ratio:.2f}" for ratio in floors)
+    print(
+        f"seconds of ours to those of the floor: {statistics.median(floors):.2f}x (pairs: {listed})"
+    )
+    shares = [
+        100 * ceiling["elapsed_s"] / own["elapsed_s"] for ceiling, own in _pairs(runs, "ceiling")
+    ]
     listed = ", ".join(f"{share:.1f}" for share in shares)
     print(f"share of the ceiling: {statistics.median(shares):.1f} % (pairs: {listed})")
+
+
+def _pairs(
+    runs: dict[str, list[dict[str, Any]]], peer: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    return zip(runs[peer], runs["ours"], strict=True)
 
 
 def make_corpus(folder: Path, num_bytes: int) -> tuple[Path, int]:
@@ -188,17 +211,6 @@ def _import(data_dir: Path, parquet: Path) -> str:
         return dataset_id
 
 
-def _eos_of(tokenizer: Path) -> str:
-    """Return the text of the token that ours puts between documents."""
-    from mistudio_widgets.encoders import load_tokenizer
-
-    loaded = load_tokenizer(tokenizer)
-    text = loaded.text_of(loaded.eos_id) if loaded.eos_id is not None else None
-    if text is None:
-        raise SystemExit("The tokenizer names no end of text.")
-    return text
-
-
 def run_ours(data_dir: Path, dataset_id: Path, tokenizer: Path) -> dict[str, Any]:
     # imported here, as the peer imports its own before the clock starts
     import fastokens  # noqa: F401
@@ -239,125 +251,6 @@ def _follow(job: Job) -> dict[str, float]:
         parts[phase] = parts.get(phase, 0) + now - before
         before = now
     return parts
-
-
-def run_map(parquet: Path, tokenizer_path: Path, out: Path, num_proc: int) -> dict[str, Any]:
-    import datasets
-    from transformers import PreTrainedTokenizerFast
-
-    datasets.disable_progress_bars()
-    eos = _eos_of(tokenizer_path)
-    shutil.rmtree(out, ignore_errors=True)
-    cache = str(out / "cache")
-    started = time.perf_counter()
-    data = datasets.load_dataset("parquet", data_files=str(parquet), split="train", cache_dir=cache)
-    loaded = time.perf_counter()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer_path), eos_token=eos)
-    eos_id = tokenizer.eos_token_id
-
-    def chunks(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        """Tokenize, join and cut; the batch's tail stays, or tokens would be lost."""
-        found = tokenizer(
-            batch["text"],
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )["input_ids"]
-        stream: list[int] = []
-        for ids in found:
-            stream.extend(ids)
-            stream.append(eos_id)
-        starts = range(0, len(stream), MAX_LENGTH)
-        return {"input_ids": [stream[start : start + MAX_LENGTH] for start in starts]}
-
-    packed = data.map(
-        chunks,
-        batched=True,
-        remove_columns=data.column_names,
-        num_proc=num_proc if num_proc > 1 else None,
-        features=datasets.Features({"input_ids": datasets.List(datasets.Value("int32"))}),
-    )
-    mapped = time.perf_counter()
-    packed.save_to_disk(str(out / "saved"))
-    for path in (out / "saved").iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    ended = time.perf_counter()
-    parts = [("map", f"{mapped - loaded:.1f}"), ("save", f"{ended - mapped:.1f}")]
-    parts.append(("(load, not counted)", f"{loaded - started:.1f}"))
-    return {"elapsed_s": ended - loaded, "parts": parts}
-
-
-def run_chunks(parquet: Path, tokenizer_path: Path, out: Path) -> dict[str, Any]:
-    """Tokenize in one map, join and cut in another, as transformers' and SAE examples do."""
-    import datasets
-    from transformers import PreTrainedTokenizerFast
-
-    datasets.disable_progress_bars()
-    cache = str(out / "cache")
-    data = datasets.load_dataset("parquet", data_files=str(parquet), split="train", cache_dir=cache)
-    started = time.perf_counter()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(tokenizer_path), eos_token=_eos_of(tokenizer_path)
-    )
-    ends = [tokenizer.eos_token_id]
-
-    def tokenize(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        found = tokenizer(batch["text"], add_special_tokens=False, verbose=False)
-        return {"input_ids": [ids + ends for ids in found["input_ids"]]}
-
-    def group_texts(batch: dict[str, list[list[int]]]) -> dict[str, list[list[int]]]:
-        stream = list(chain.from_iterable(batch["input_ids"]))
-        last = len(stream) // MAX_LENGTH * MAX_LENGTH
-        return {"input_ids": [stream[i : i + MAX_LENGTH] for i in range(0, last, MAX_LENGTH)]}
-
-    found = data.map(tokenize, batched=True, remove_columns=data.column_names)
-    found.map(group_texts, batched=True).save_to_disk(str(out / "saved"))
-    return {"elapsed_s": time.perf_counter() - started}
-
-
-def run_transformers(parquet: Path, tokenizer_path: Path, _out: Path) -> dict[str, Any]:
-    from transformers import PreTrainedTokenizerFast
-
-    started = time.perf_counter()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer_path))
-    num_tokens = 0
-    for texts_ in _batches(parquet):
-        found = tokenizer(texts_, add_special_tokens=False, verbose=False)["input_ids"]
-        num_tokens += sum(map(len, found))
-    return {"elapsed_s": time.perf_counter() - started, "num_tokens": num_tokens}
-
-
-def run_reference(parquet: Path, tokenizer_path: Path, _out: Path) -> dict[str, Any]:
-    from tokenizers import Tokenizer
-
-    started = time.perf_counter()
-    tokenizer = Tokenizer.from_file(str(tokenizer_path))
-    num_tokens = 0
-    for texts_ in _batches(parquet):
-        found = tokenizer.encode_batch_fast(texts_, add_special_tokens=False)
-        num_tokens += sum(len(encoding.ids) for encoding in found)
-    return {"elapsed_s": time.perf_counter() - started, "num_tokens": num_tokens}
-
-
-def _batches(parquet: Path) -> Iterator[list[str]]:
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(parquet, pre_buffer=False)
-    for batch in file.iter_batches(200, columns=["text"]):
-        yield batch.column(0).to_pylist()
-
-
-def run_ceiling(parquet: Path) -> dict[str, Any]:
-    import pyarrow.parquet as pq
-
-    started = time.perf_counter()
-    file = pq.ParquetFile(parquet, pre_buffer=False)
-    num_chars = 0
-    for batch in file.iter_batches(1000, columns=["text"]):
-        num_chars += sum(map(len, batch.column(0).to_pylist()))
-    return {"elapsed_s": time.perf_counter() - started, "num_chars": num_chars}
 
 
 def run_stages(parquet: Path, tokenizer_path: Path, out: Path) -> dict[str, Any]:
@@ -420,6 +313,7 @@ CHILDREN: dict[str, Any] = {
     "ours": run_ours,
     "map1": lambda parquet, tokenizer, out: run_map(parquet, tokenizer, out, 1),
     "map2": lambda parquet, tokenizer, out: run_map(parquet, tokenizer, out, 2),
+    "bare": run_bare,
     "chunks": run_chunks,
     "transformers": run_transformers,
     "reference": run_reference,
@@ -435,7 +329,7 @@ def _check_ids(folder: Path, ours: dict[str, Any], peers: list[str], tokenizer: 
     import torch
     from tokenizers import Tokenizer
 
-    eos_id = Tokenizer.from_file(str(tokenizer)).token_to_id(_eos_of(tokenizer))
+    eos_id = Tokenizer.from_file(str(tokenizer)).token_to_id(eos_of(tokenizer))
     tokens = torch.load(ours["path"], mmap=True, weights_only=True)
     mine = tokens["input_ids"].flatten()[: ours["num_tokens"]].numpy()
     for peer in peers:
