@@ -57,9 +57,12 @@ class LogFile(logging.Handler):
         self._max_bytes = max_bytes
         self._num_files = num_files
         self._num_missed = 0
+        self._is_complaining = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append a record."""
+        if self._is_complaining:
+            return
         try:
             line = self.format(record)
         except Exception:  # noqa: BLE001 -- as of every handler: a wrong call ends no work
@@ -70,14 +73,22 @@ class LogFile(logging.Handler):
         except OSError as error:
             self._num_missed += 1
             if self._num_missed == 1:
-                self._logger.warning(
-                    "the log file cannot be written to, and work goes on without it: %s",
-                    error.strerror or error,
-                )
+                self._complain(error)
         else:
             num_missed, self._num_missed = self._num_missed, 0
             if num_missed:
                 self._logger.warning("%d records before this could not be written", num_missed)
+
+    def _complain(self, error: OSError) -> None:
+        """Tell all handlers but this one."""
+        self._is_complaining = True
+        try:
+            self._logger.warning(
+                "the log file cannot be written to, and work goes on without it: %s",
+                error.strerror or error,
+            )
+        finally:
+            self._is_complaining = False
 
     def _append(self, data: bytes) -> None:
         while True:
