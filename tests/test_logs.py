@@ -452,6 +452,16 @@ def test_a_handler_of_our_logger_alone_gets_each_line_once(tmp_path: Path) -> No
     assert told_on_stderr(tmp_path, before=before) == ["told", "told"]
 
 
+def test_a_handler_at_both_our_logger_and_the_root_gets_each_line_once(tmp_path: Path) -> None:
+    # as pytest has it: it attaches itself to loggers that do not propagate
+    after = (
+        "logging.basicConfig(level='INFO')\n"
+        "logging.getLogger('mistudio_widgets').addHandler(logging.root.handlers[0])"
+    )
+    told = told_on_stderr(tmp_path, after=after)
+    assert told == [f"{level}:mistudio_widgets.there:told" for level in ("INFO", "WARNING")]
+
+
 def test_without_a_stderr_work_goes_on(tmp_path: Path) -> None:
     for closing in ("sys.stderr.close()", "sys.stderr = None"):
         assert told_on_stderr(tmp_path, before=closing) == []

@@ -45,9 +45,19 @@ class Stderr(logging.Handler):
         above = self._logger.parent if self.passes_on else None
         if above is not None and above.hasHandlers():
             if self._is_wanted(record, above):
-                above.callHandlers(record)
+                self._pass_on(record, above)
         elif all(handler.__module__.startswith(__package__) for handler in self._logger.handlers):
             self._write(record)
+
+    def _pass_on(self, record: logging.LogRecord, above: logging.Logger) -> None:
+        """Give a record to the handlers above, but for those that are at our logger as well."""
+        had = set(self._logger.handlers)
+        logger: logging.Logger | None = above
+        while logger is not None:
+            for handler in logger.handlers:
+                if handler not in had and record.levelno >= handler.level:
+                    handler.handle(record)
+            logger = logger.parent if logger.propagate else None
 
     def _is_wanted(self, record: logging.LogRecord, above: logging.Logger) -> bool:
         """Whether the record would have come through without the level that we set."""
