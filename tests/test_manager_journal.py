@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hub_fixtures import READER_TOKEN
+from hub_fixtures import READER_TOKEN, lines, parquet
 from hub_server import SIGNATURE, HubServer
 from jupyter_client.manager import start_new_kernel
 from trained_tokenizers import save_byte_level
@@ -298,9 +298,9 @@ with DatasetManager(sys.argv[1], device="cpu") as manager:
 def test_no_token_and_no_signature_comes_into_the_log_or_stderr(
     data_dir: Path, hub: HubServer
 ) -> None:
-    files = {"train.jsonl.gz": os.urandom(1000)}
+    files = {"train.parquet": parquet(lines(3))}
     hub.add("dataset", "acme/log-signed", files, gated=True, readers={READER_TOKEN})
-    hub.add_fault(".jsonl.gz", times=2, status=503, origin="cdn")
+    hub.add_fault(".parquet", times=1, status=503, origin="cdn")
     with subprocess.Popen(
         [sys.executable, "-c", DOWNLOADS, str(data_dir)],
         stdin=subprocess.PIPE,
