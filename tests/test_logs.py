@@ -462,6 +462,34 @@ def test_a_handler_at_both_our_logger_and_the_root_gets_each_line_once(tmp_path:
     assert told == [f"{level}:mistudio_widgets.there:told" for level in ("INFO", "WARNING")]
 
 
+def test_a_kernels_stderr_that_nobody_reads_holds_no_work_up(
+    log: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+
+    class OutStream:
+        """Stands for ipykernel's, whose process writes to a pipe."""
+
+        __module__ = "ipykernel.iostream"
+
+        def fileno(self) -> int:
+            return writing
+
+    monkeypatch.setattr(sys, "stderr", OutStream())
+    # pytest is somebody who configured logging
+    monkeypatch.setattr(logging.root, "handlers", [])
+    log()
+    for number in range(30):
+        ELSEWHERE.info("%d %s", number, "x" * 4_000)
+    ELSEWHERE.info("told")
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        heard = pipe.read()
+    assert "told" in log_of(tmp_path)
+    assert heard.startswith(log_of(tmp_path)[:4_000])
+    assert "told" not in heard
+
+
 def test_without_a_stderr_work_goes_on(tmp_path: Path) -> None:
     for closing in ("sys.stderr.close()", "sys.stderr = None"):
         assert told_on_stderr(tmp_path, before=closing) == []

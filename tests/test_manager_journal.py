@@ -84,7 +84,7 @@ def test_every_kind_of_job_is_told_from_its_beginning_to_its_end(
 ) -> None:
     imported = manager.import_files(text_file, name="Lines")
     dataset = imported.wait(60)
-    made = manager.tokenize(dataset.id, tokenizer=str(save_byte_level(tmp_path)), max_length=8)
+    made = manager.tokenize(dataset.id, tokenizer=str(save_byte_level(tmp_path)), max_length=2)
     tokens = made.wait(60)
     index, verify = manager.build_index(dataset.id), manager.verify(dataset.id)
     index.wait(60)
@@ -175,6 +175,17 @@ def test_a_failure_is_a_warning_that_says_why(manager: DatasetManager, tmp_path:
     failed = changes_of(manager.data_dir, job.id)[-1]
     assert (failed["level"], failed["state"], failed["before"]) == ("WARNING", "failed", "running")
     assert re.match(r" at \d+\.\d %: malformed_file: .*bad\.parquet", failed["more"])
+
+
+def test_damage_that_is_found_is_a_warning(manager: DatasetManager, text_file: Path) -> None:
+    dataset = manager.import_files(text_file).wait(60)
+    (file,) = (manager.data_dir / "datasets" / dataset.id / "raw").rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    job = manager.verify(dataset.id)
+    assert job.wait(60).damaged
+    found = changes_of(manager.data_dir, job.id)[-1]
+    assert (found["level"], found["state"]) == ("WARNING", "succeeded")
+    assert found["more"].endswith("1 damaged")
 
 
 def test_what_was_not_expected_comes_with_its_traceback(manager: DatasetManager) -> None:

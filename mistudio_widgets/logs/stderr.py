@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import os
+import select
 import sys
 import threading
+from typing import Final
+
+_NOBODY_READS_MS: Final = 100
 
 
 class Level(int):
@@ -90,7 +94,7 @@ class Stderr(logging.Handler):
         if type(stream).__module__.startswith("ipykernel.") and not is_for_cell:
             try:
                 # the copy that ipykernel keeps of the descriptor that it captures
-                os.write(stream.fileno(), line.encode(errors="backslashreplace"))
+                _write_if_read(stream.fileno(), line.encode(errors="backslashreplace"))
             except io.UnsupportedOperation:
                 # it captures none
                 stream = sys.__stderr__
@@ -99,3 +103,11 @@ class Stderr(logging.Handler):
         if stream is not None:
             stream.write(line)
             stream.flush()
+
+
+def _write_if_read(descriptor: int, data: bytes) -> None:
+    """Write, unless it is a pipe that is full because nobody reads it: work must not wait."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    if poll.poll(_NOBODY_READS_MS):
+        os.write(descriptor, data)

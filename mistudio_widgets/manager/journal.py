@@ -110,8 +110,9 @@ class Journal:
         after = ""
         if change.before is not None and change.after_s is not None:
             after = f" after {_seconds(change.after_s)} {change.before}"
+        is_bad = change.state == "failed" or _has_damage(job.result)
         self._write(
-            logging.WARNING if change.state == "failed" else logging.INFO,
+            logging.WARNING if is_bad else logging.INFO,
             "%s %s%s%s %s",
             _named(job.kind, job.name),
             change.state,
@@ -147,12 +148,19 @@ def _outcome(change: Change, job: Job, snapshot: JobSnapshot) -> str:
 
 def _made(result: object) -> str:
     if isinstance(result, DatasetRecord):
-        return f": {result.num_samples or 0:,} samples, {format_bytes(result.size_bytes or 0)}"
+        return f": {_count(result.num_samples, 'sample')}, {format_bytes(result.size_bytes or 0)}"
     if isinstance(result, TokenizationRecord):
-        sequences = f"{result.num_sequences or 0:,} sequences"
-        return f": {result.num_tokens or 0:,} tokens in {sequences} by {result.engine}"
+        sequences = _count(result.num_sequences, "sequence")
+        return f": {_count(result.num_tokens, 'token')} in {sequences} by {result.engine}"
     if isinstance(result, VerifyReport):
-        found = f"{len(result.damaged)} damaged" if result.damaged else "all whole"
-        size = format_bytes(result.num_bytes)
-        return f": {result.num_files:,} files of {size}, {found}"
+        found = f"{len(result.damaged):,} damaged" if result.damaged else "all whole"
+        return f": {_count(result.num_files, 'file')}, {format_bytes(result.num_bytes)}, {found}"
     return ""
+
+
+def _has_damage(result: object) -> bool:
+    return isinstance(result, VerifyReport) and bool(result.damaged)
+
+
+def _count(number: int | None, what: str) -> str:
+    return f"{number or 0:,} {what}" + ("" if number == 1 else "s")
