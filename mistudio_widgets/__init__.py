@@ -10,6 +10,8 @@ hub            all of HuggingFace
 importer       files and tables to Parquet
 encoders       tokenizers, and engines proved equal to the reference
 samples        looking into the data: pages, filters, search
+logs           the log file and stderr
+metrics        counters and durations for Prometheus
 tokenization   Parquet to token files
 jobs           background work
 manager        `DatasetManager`, the Python API

@@ -63,6 +63,7 @@ class Progress:
         self._before = 0.0
         self._share = 1.0
         self._marks: deque[tuple[float, int]] = deque()
+        self._news: dict[tuple[str, str], int] = {}
 
     def start(self, phase: str, *, total: int | None = None, unit: str, share: float = 1.0) -> None:
         """Begin a phase.
@@ -98,6 +99,8 @@ class Progress:
             self._done += units
             if measured:
                 self._measured += units
+                key = (self._phase, self._unit)
+                self._news[key] = self._news.get(key, 0) + units
             now = time.monotonic()
             if self._measured == 0:
                 # the clock of the speed starts with the first unit that is measured
@@ -149,6 +152,12 @@ class Progress:
                 per_s=per_s,
                 eta_s=eta_s,
             )
+
+    def take_news(self) -> dict[tuple[str, str], int]:
+        """Return what was measured since this was last called, by phase and unit."""
+        with self._lock:
+            news, self._news = self._news, {}
+        return news
 
     def _forget_before(self, moment_s: float) -> None:
         while len(self._marks) > 1 and self._marks[1][0] <= moment_s:

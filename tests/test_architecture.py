@@ -14,7 +14,7 @@ import mistudio_widgets
 PACKAGE = Path(mistudio_widgets.__file__).parent
 LAYERS = {
     0: ("errors", "records", "progress", "packing"),
-    1: ("storage", "catalog", "hub", "importer", "encoders", "samples"),
+    1: ("storage", "catalog", "hub", "importer", "encoders", "samples", "logs", "metrics"),
     2: ("tokenization", "jobs"),
     3: ("manager",),
     4: ("messages",),
@@ -35,6 +35,7 @@ OUTSIDE = {
     "ijson": {"importer"},
     "jinja2": {"encoders"},
     "tantivy": {"samples"},
+    "prometheus_client": {"metrics"},
 }
 
 

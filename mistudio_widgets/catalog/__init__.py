@@ -97,13 +97,22 @@ class Catalog:
     ----------
     path : Path
         ``catalog.duckdb``; its lock and change token lie beside it.
+    observe : callable, optional
+        Told how many seconds each operation took, waiting included: "read", "write", "open".
 
     *Threads:* `read` and `write` may be used from any thread; they exclude one another within
     the process and last milliseconds. Never call out while inside.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        observe: Callable[[str, float], None] | None = None,
+    ) -> None:
         self._path = path
+        self._observe = observe
         self._read_only = read_only
         self._version_path = path.with_suffix(".version")
         self._spare = Spare(path.with_suffix(".spare"))
@@ -129,7 +138,7 @@ class Catalog:
                 raise damaged("catalog.duckdb is missing.")
             yield None
             return
-        with self._attached(read_only=True) as cursor:
+        with self._timed("read"), self._attached(read_only=True) as cursor:
             self._is_readable = self._is_readable or is_readable(cursor)
             yield CatalogReader(cursor) if self._is_readable else None
 
@@ -145,6 +154,7 @@ class Catalog:
             Nothing was committed.
         """
         with (
+            self._timed("write"),
             self._writers_lock(),
             self._spare.lent(),
             self._attached(read_only=False, is_there=True) as cursor,
@@ -179,7 +189,7 @@ class Catalog:
             The catalog is newer than this package.
         """
         aside = None
-        with self._writers_lock(), self._spare.lent():
+        with self._timed("open"), self._writers_lock(), self._spare.lent():
             # a log without its file says nothing, and would be replayed into the next one
             if not self._path.exists():
                 aside = self._set_aside("catalog.duckdb is missing", only_log=True)
@@ -193,6 +203,15 @@ class Catalog:
                 self._migrate()
         self._is_readable = True
         return aside
+
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self._observe is not None:
+                self._observe(operation, time.perf_counter() - started)
 
     def _migrate(self) -> None:
         with self._attached(read_only=False) as cursor:

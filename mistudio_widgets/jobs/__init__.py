@@ -17,11 +17,12 @@ job      `Job`, the handle, and `Work`, what it does
 runner   `JobRunner`
 """
 
-from .job import Job, PausableWork, Work, ended_job
+from .job import Change, Job, PausableWork, Work, ended_job
 from .owner import Owner, is_owner_alive
 from .runner import JobRunner, interruption, read_job_file
 
 __all__ = [
+    "Change",
     "Job",
     "JobRunner",
     "Owner",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, runtime_checkable
@@ -38,15 +39,33 @@ class PausableWork(Work, Protocol):
 
 @dataclass(frozen=True)
 class End:
-    """How a job ended."""
+    """How a job ended, or only this handle on one that rests or goes on elsewhere."""
 
     state: JobState
     result: object = None
     error: BaseException | None = None
+    is_of_handle: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """A job came from one state into another.
+
+    Attributes
+    ----------
+    before : JobState or None
+        None: it is new.
+    after_s : float or None
+        How long it had been in ``before``; None where another process came into that.
+    """
+
+    before: JobState | None
+    state: JobState
+    after_s: float | None
 
 
 class Job:
-    """A handle on background work.
+    """A handle on background work; ``name`` is the dataset's, for who reads of it.
 
     *Threads:* every method may be called from any thread.
     """
@@ -59,6 +78,7 @@ class Job:
         *,
         continued: JobSnapshot | None = None,
         automatic: bool = False,
+        name: str = "",
     ) -> None:
         self.id = continued.id if continued else new_job_id()
         self.kind: JobKind = kind
@@ -66,9 +86,15 @@ class Job:
         self.tokenization_id = tokenization_id
         self.created_at = continued.created_at if continued else utc_now()
         self.automatic = automatic
+        self.name = name
         self.progress = Progress()
         self._lock = threading.Lock()
         self._state: JobState = continued.state if continued else "queued"
+        self._since = None if continued else time.monotonic()
+        self._changes = deque[Change]()
+        if continued is None:
+            self._changes.append(Change(None, self._state, None))
+        self._is_telling = False
         self._end: End | None = None
         self._interrupted = False
         self._pausing = False
@@ -118,7 +144,7 @@ class Job:
         with self._lock:
             if self._end is not None or self._state not in ("queued", "running", "paused"):
                 return
-            self._state = "cancelling"
+            self._come_into("cancelling")
             self._pausing = False
         self.progress.cancel()
         if self._on_stop is not None:
@@ -200,6 +226,28 @@ class Job:
                 return
 
     @property
+    def result(self) -> object:
+        """What the job made; None before its end, and when it made nothing."""
+        return self._end.result if self._end else None
+
+    def tell_changes(self, tell: Callable[[Change], None]) -> None:
+        """Call ``tell`` with each change of state that was not told yet, in their order.
+
+        *Threads:* one at a time tells, whichever comes first, and also what happens meanwhile.
+        """
+        while True:
+            with self._lock:
+                if self._is_telling or not self._changes:
+                    return
+                self._is_telling = True
+                change = self._changes.popleft()
+            try:
+                tell(change)
+            finally:
+                with self._lock:
+                    self._is_telling = False
+
+    @property
     def has_ended(self) -> bool:
         """Whether `wait` would return or raise at once."""
         return self._ended.is_set()
@@ -219,7 +267,7 @@ class Job:
         with self._lock:
             if self._state != "queued" or self._pausing:
                 return False
-            self._state = "running"
+            self._come_into("running")
             return True
 
     def rest(self) -> bool:
@@ -227,7 +275,8 @@ class Job:
         with self._lock:
             if not self._pausing:
                 return False
-            self._state, self._pausing = "paused", False
+            self._come_into("paused")
+            self._pausing = False
             return True
 
     def wake(self) -> bool:
@@ -235,7 +284,7 @@ class Job:
         with self._lock:
             if self._state != "paused":
                 return False
-            self._state = "queued"
+            self._come_into("queued")
             self.progress = Progress()
             return True
 
@@ -248,7 +297,16 @@ class Job:
         """Take the end; `release` lets those who wait see it. For the runner."""
         with self._lock:
             self._end = end
-            self._state = end.state
+            self._come_into(end.state)
+            if end.is_of_handle:
+                # nothing that happened to the job
+                self._changes.pop()
+
+    def _come_into(self, state: JobState) -> None:
+        now = time.monotonic()
+        after_s = None if self._since is None else now - self._since
+        self._changes.append(Change(self._state, state, after_s))
+        self._state, self._since = state, now
 
     def release(self) -> None:
         """Let `wait` return. For the runner."""

@@ -80,6 +80,11 @@ class JobRunner:
         with self._lock:
             return [job for job, _ in self._active.values()]
 
+    def live(self) -> list[Job]:
+        """Return the jobs of this runner that have not ended, and those that are paused."""
+        with self._lock:
+            return [job for job, _ in (*self._active.values(), *self._paused.values())]
+
     def find(self, job_id: str) -> Job | None:
         """Return an active or paused job of this runner."""
         with self._lock:
@@ -103,7 +108,8 @@ class JobRunner:
         with self._lock:
             entry = self._paused.pop(job_id, None)
         if entry is not None:
-            self._end(entry[0], End("failed", error=error) if error else End("cancelled"))
+            end = End("failed", error=error, is_of_handle=True) if error else End("cancelled")
+            self._end(entry[0], end)
 
     def paused(self, dataset_id: str) -> list[Job]:
         """Return the paused jobs of a dataset."""
@@ -175,7 +181,7 @@ class JobRunner:
             # libraries wrap exceptions: whether this is a stop is told by our flag alone
             if job.progress.is_cancelled:
                 return self._end_of_stopped(job, work)
-            return self._failed(job, work, _as_our_own(error))
+            return self._failed(job, work, _as_our_own(error, job))
 
     def _end_of_stopped(self, job: Job, work: Work) -> End | None:
         """Stop a job in the way it was asked to; None when it is paused."""
@@ -185,7 +191,7 @@ class JobRunner:
             try:
                 work.pause(job)
             except Exception as error:  # noqa: BLE001 -- the edge of a thread
-                return self._failed(job, work, _as_our_own(error))
+                return self._failed(job, work, _as_our_own(error, job))
             if self._rest(job, work):
                 return None
         return self._undone(job, work)
@@ -213,7 +219,7 @@ class JobRunner:
         try:
             work.undo(job)
         except Exception as error:  # noqa: BLE001 -- the edge of a thread
-            ours = _as_our_own(error)
+            ours = _as_our_own(error, job)
             _log.warning("could not undo %s: %s", job.id, ours)
             return End("failed", error=ours)
         return End("cancelled")
@@ -222,7 +228,7 @@ class JobRunner:
         try:
             work.fail(job, error)
         except Exception as another:  # noqa: BLE001 -- the edge of a thread
-            _log.warning("could not record the error of %s: %s", job.id, _as_our_own(another))
+            _log.warning("could not record the error of %s: %s", job.id, _as_our_own(another, job))
         return End("failed", error=error)
 
     def _end(self, job: Job, end: End) -> None:
@@ -311,14 +317,14 @@ def interruption(progress: float) -> InterruptedJobError:
 
 def _leave_paused(job: Job) -> None:
     """End the handle of a job that stays paused in the catalog."""
-    job.finish(End("failed", error=_interruption(job)))
+    job.finish(End("failed", error=_interruption(job), is_of_handle=True))
     job.release()
 
 
-def _as_our_own(error: BaseException) -> MiStudioError:
+def _as_our_own(error: BaseException, job: Job) -> MiStudioError:
     if isinstance(error, MiStudioError):
         return error
-    _log.error("a job failed unexpectedly", exc_info=error)
+    _log.error("something unexpected happened to %s", job.id, exc_info=error)
     ours = MiStudioError(
         f"An unexpected error ended the job: {type(error).__name__}: {error}",
         hint="Please report it with the log.",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from .. import __version__
 from ..catalog import Catalog, CatalogWriter, JobRow
 from ..errors import (
     CorruptFileError,
@@ -23,8 +25,10 @@ from ..errors import (
     NotFoundError,
     shown_path,
 )
-from ..hub import BandwidthLimit, Hub
+from ..hub import BandwidthLimit, Hub, redacted
 from ..jobs import Job, JobRunner, Owner, Work
+from ..logs import open_log
+from ..metrics import open_meter
 from ..records import (
     ACTIVE_STATES,
     HOLDING_KINDS,
@@ -35,12 +39,14 @@ from ..records import (
     IndexRequest,
     JobKind,
     JobSnapshot,
+    JobState,
     TokenizationRecord,
 )
 from ..storage import Storage, default_data_dir, disk_errors
 from .checks import whole_number
 from .events import Announcer, completed_event, damage_event, error_event, progress_event
 from .follow import Follower
+from .journal import Journal
 from .parts import Parts
 from .recovery import recover
 from .taking_up import take_up
@@ -80,19 +86,36 @@ class Core:
             Path(data_dir) if data_dir is not None else default_data_dir(),
             read_only=self.read_only,
         )
-        with disk_errors("open the data folder"):
-            self._owner = None if self.read_only else Owner(storage.owners_dir)
-        self._parts = Parts(
-            storage=storage,
-            catalog=Catalog(storage.catalog_path, read_only=self.read_only),
-            hub=hub,
-            owner_id=self._owner.id if self._owner else "",
-            read_only=self.read_only,
-            device=device,
-            executor=executor,
-            bandwidth=bandwidth,
-            keep_originals=keep_originals,
-        )
+        self._opened_at = time.monotonic()
+        with ExitStack() as outlets:
+            outlets.callback(open_log(storage.root, read_only=self.read_only, redact=redacted))
+            meter = open_meter()
+            outlets.callback(meter.close)
+            with disk_errors("open the data folder"):
+                self._owner = None if self.read_only else Owner(storage.owners_dir)
+            self._parts = Parts(
+                storage=storage,
+                catalog=Catalog(
+                    storage.catalog_path, read_only=self.read_only, observe=meter.observe_catalog
+                ),
+                hub=hub,
+                owner_id=self._owner.id if self._owner else "",
+                read_only=self.read_only,
+                device=device,
+                executor=executor,
+                bandwidth=bandwidth,
+                keep_originals=keep_originals,
+                journal=Journal(storage.root, meter),
+            )
+            self._start(max_downloads, max_tokenizations)
+            # also where nobody closes the manager, but not at the exit: `_close_at_exit` is first
+            self._close_outlets = weakref.finalize(self, outlets.pop_all().close)
+            self._close_outlets.atexit = False
+
+    def _start(self, max_downloads: int, max_tokenizations: int) -> None:
+        storage, journal = self._parts.storage, self._parts.journal
+        mode = ", read-only" if self.read_only else ""
+        journal.info("opened %s%s (version %s)", shown_path(storage.root), mode, __version__)
         self._lock = threading.Lock()
         self._announcer = Announcer()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
@@ -113,6 +136,7 @@ class Core:
         self._hub_folders: dict[str, tuple[float, Path]] = {}
         self._close_at_exit = _close_at_exit(self)
         self._at_close: list[Callable[[], None]] = []
+        journal.meter.watch_jobs(self._live_jobs)
         if not self.read_only:
             recover(self._parts)
             take_up(self._parts)
@@ -175,6 +199,12 @@ class Core:
         if self._owner is not None:
             self._owner.release()
         self._close_at_exit()
+        if self._close_outlets.alive:
+            open_s = time.monotonic() - self._opened_at
+            self._parts.journal.info(
+                "closed %s after %.1f s", shown_path(self._parts.storage.root), open_s
+            )
+            self._close_outlets()
 
     def jobs(self, *, active: bool = True) -> list[JobSnapshot]:
         """Return the jobs of all processes that have not ended, or every job remembered."""
@@ -237,7 +267,8 @@ class Core:
     ) -> Job:
         self._must_be_open()
         automatic = isinstance(request, IndexRequest) and request.automatic
-        job = Job(kind, dataset_id, tokenization_id, automatic=automatic)
+        name = writer.get_dataset(dataset_id).name
+        job = Job(kind, dataset_id, tokenization_id, automatic=automatic, name=name)
         self._parts.own_jobs.add(job.id)
         writer.insert_job(
             JobRow(
@@ -260,6 +291,7 @@ class Core:
         except MiStudioError as error:
             work.fail(job, error)
             raise
+        self._parts.journal.job_changed(job)
         self._follower.notify()
         return job
 
@@ -291,6 +323,7 @@ class Core:
             )
 
     def _job_changed(self, job: Job) -> None:
+        self._parts.journal.job_changed(job)
         if job.state == "succeeded":
             self._after_success(job)
         self._follower.notify()
@@ -318,11 +351,16 @@ class Core:
         return next((item for item in records if item.error_code == CorruptFileError.code), None)
 
     def _jobs_moved(self, jobs: list[Job]) -> None:
+        self._parts.journal.jobs_moved(jobs)
         self._follower.notify()
         for job in jobs:
             if job.kind == "index":
                 continue
             self._announcer.announce(progress_event(job.snapshot()))
+
+    def _live_jobs(self) -> list[tuple[JobKind, JobState]]:
+        """Return kind and state of this manager's jobs that have not ended."""
+        return [(job.kind, job.state) for job in self._runner.live()]
 
     def _after_success(self, job: Job) -> None:
         """Start what follows a job."""

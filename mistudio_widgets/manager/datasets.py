@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +81,14 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         offset: int = 0,
     ) -> tuple[Page[DatasetRecord], dict[str, list[TokenizationRecord]]]:
         """Return what `list_datasets` does, and the tokenizations of each, in one look."""
-        return self._view.datasets(
-            status=status,
-            source=source,
-            search=search,
-            limit=whole_number(limit, "limit", least=1, most=100),
-            offset=whole_number(offset, "offset"),
-        )
+        with self._parts.journal.meter.query("list_datasets"):
+            return self._view.datasets(
+                status=status,
+                source=source,
+                search=search,
+                limit=whole_number(limit, "limit", least=1, most=100),
+                offset=whole_number(offset, "offset"),
+            )
 
     def get_dataset(self, dataset_id: str) -> DatasetRecord:
         """Return one dataset; raises `NotFoundError`."""
@@ -289,8 +291,10 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         NotFoundError, ReadOnlyError
         """
         self._parts.must_write("delete")
+        started = time.monotonic()
         storage = self._parts.storage
-        if not self._view.dataset(dataset_id).in_use_by:
+        record = self._view.dataset(dataset_id)
+        if not record.in_use_by:
             self._give_up_index(dataset_id)
         trash = None
         try:
@@ -307,7 +311,10 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         for job in self._runner.paused(dataset_id):
             self._runner.forget_paused(job.id)
         self._follower.notify()
-        return remove_tree(trash) if trash is not None else 0
+        freed = remove_tree(trash) if trash is not None else 0
+        took_s = time.monotonic() - started
+        self._parts.journal.deleted("dataset", record.name, freed, took_s, dataset_id)
+        return freed
 
     def load(
         self, dataset_id: str, split: str | None = None

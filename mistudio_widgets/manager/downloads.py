@@ -179,7 +179,8 @@ class DownloadMethods(HoldMethods):
         """Return the handle of a paused job, which is now this manager's."""
         job = self._runner.find(row.snapshot.id)
         if job is None:
-            job = Job(row.snapshot.kind, row.snapshot.dataset_id, continued=row.snapshot)
+            name = writer.get_dataset(row.snapshot.dataset_id).name
+            job = Job(row.snapshot.kind, row.snapshot.dataset_id, continued=row.snapshot, name=name)
             request = DownloadRequest.model_validate(row.request)
             self._runner.adopt_paused(job, self._download_work(job, request, None))
         writer.adopt_job(job.id, self._parts.owner_id)

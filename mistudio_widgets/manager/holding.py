@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from types import TracebackType
 from typing import Final, Self
@@ -24,6 +25,7 @@ class Hold:
     def __init__(self, parts: Parts, row: HoldRow) -> None:
         self._parts = parts
         self._row = row
+        self._since = time.monotonic()
 
     @property
     def dataset_id(self) -> str:
@@ -38,9 +40,13 @@ class Hold:
     def release(self) -> None:
         """Need the dataset no more."""
         # what this process releases is free here at once, even while the catalog is busy
+        is_first = self._row.id in self._parts.own_holds
         self._parts.own_holds.discard(self._row.id)
         with self._parts.catalog.write() as writer:
             writer.delete_hold(self._row.id)
+        if is_first:
+            held_s = time.monotonic() - self._since
+            self._parts.journal.released(self.by, self.dataset_id, held_s)
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +96,7 @@ class HoldMethods(Core):
             raise InvalidRequestError(
                 f"by must have 1 to {_MAX_CHARS} characters, not {len(by.strip())}.", field="by"
             )
-        self._view.dataset(dataset_id)
+        name = self._view.dataset(dataset_id).name
         row = HoldRow(uuid.uuid4().hex, dataset_id, by.strip(), self._parts.owner_id)
         self._parts.own_holds.add(row.id)
         try:
@@ -100,6 +106,7 @@ class HoldMethods(Core):
         except BaseException:
             self._parts.own_holds.discard(row.id)
             raise
+        self._parts.journal.held(name, row.held_by, dataset_id)
         self._follower.notify()
         return Hold(self._parts, row)
 

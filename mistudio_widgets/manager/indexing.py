@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -76,7 +77,8 @@ class IndexMethods(Core):
         NotFoundError, ReadOnlyError
         """
         self._parts.must_write("delete an index")
-        self._view.dataset(dataset_id)
+        started = time.monotonic()
+        name = self._view.dataset(dataset_id).name
         self._give_up_index(dataset_id)
         storage = self._parts.storage
         with self._parts.catalog.write() as writer:
@@ -88,6 +90,8 @@ class IndexMethods(Core):
             self._let_go(dataset_id)
             freed = storage.trash_partial_index(dataset_id) + storage.trash_index(dataset_id)
         self._follower.notify()
+        took_s = time.monotonic() - started
+        self._parts.journal.deleted("index of", name, freed, took_s, dataset_id)
         return freed
 
     def index_status(self, dataset_id: str) -> IndexStatus:

@@ -6,19 +6,16 @@ process died before it could say so: a manifest or a receipt is the proof.
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 
 from ..catalog import CatalogWriter, JobRow
 from ..errors import CorruptFileError, MiStudioError, NotFoundError
 from ..jobs import interruption, is_owner_alive, read_job_file
-from ..records import DATA_KINDS, Manifest, Receipt
+from ..records import DATA_KINDS, JobSnapshot, Manifest, Receipt
 from ..storage import remove_tree
 from .index_work import has_fresh_index
 from .parts import Parts, error_fields
 from .tokenize_work import note_tokenization
-
-_log = logging.getLogger(__name__)
 
 
 def recover(parts: Parts) -> int:
@@ -31,8 +28,8 @@ def recover(parts: Parts) -> int:
     """
     with parts.catalog.write() as writer:
         dead = [row for row in writer.active_jobs() if not parts.is_alive(row)]
-        for row in dead:
-            _record_end(parts, writer, row)
+        ends = [_record_end(parts, writer, row) for row in dead]
+        names = [_name_of(writer, row) for row in dead]
         for hold in writer.holds():
             if not parts.is_held(hold):
                 writer.delete_hold(hold.id)
@@ -41,12 +38,20 @@ def recover(parts: Parts) -> int:
     _sweep_unfinished(parts)
     settle_deletions(parts)
     _sweep_owners(parts)
-    for row in dead:
-        _log.warning("job %s (%s) had been interrupted", row.snapshot.id, row.snapshot.kind)
+    for row, end, name in zip(dead, ends, names, strict=True):
+        # what ended here was told here, though the catalog could not be
+        if row.owner_id != parts.owner_id:
+            parts.journal.recovered(end, name)
     return len(dead)
 
 
-def _record_end(parts: Parts, writer: CatalogWriter, row: JobRow) -> None:
+def _name_of(writer: CatalogWriter, row: JobRow) -> str:
+    with suppress(NotFoundError):
+        return writer.get_dataset(row.snapshot.dataset_id).name
+    return ""
+
+
+def _record_end(parts: Parts, writer: CatalogWriter, row: JobRow) -> JobSnapshot:
     job = read_job_file(parts.storage.jobs_dir, row.snapshot.id) or row.snapshot
     was_done = (
         _adopt_tokenization(parts, writer, row)
@@ -54,11 +59,13 @@ def _record_end(parts: Parts, writer: CatalogWriter, row: JobRow) -> None:
         or _adopt_index(parts, row)
     )
     if was_done:
-        writer.update_job(job.model_copy(update={"state": "succeeded", "progress": 100.0}))
-        return
+        done = job.model_copy(update={"state": "succeeded", "progress": 100.0})
+        writer.update_job(done)
+        return done
     error = interruption(job.progress)
     fields = error_fields(error)
-    writer.update_job(job.model_copy(update={"state": "failed", **fields}))
+    failed = job.model_copy(update={"state": "failed", **fields})
+    writer.update_job(failed)
     with suppress(NotFoundError):
         if job.kind == "tokenize":
             if job.tokenization_id is not None:
@@ -66,6 +73,7 @@ def _record_end(parts: Parts, writer: CatalogWriter, row: JobRow) -> None:
                 writer.put_tokenization(record.model_copy(update={"status": "error", **fields}))
         elif job.kind in DATA_KINDS:
             writer.update_dataset(job.dataset_id, status="error", progress=job.progress, **fields)
+    return failed
 
 
 def _adopt_dataset(parts: Parts, writer: CatalogWriter, row: JobRow) -> bool:

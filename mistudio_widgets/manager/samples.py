@@ -30,6 +30,7 @@ from ..samples import (
 from .checks import check_split, check_text, must_be_ready, whole_number
 from .index_work import index_receipt
 from .looking import Looked, Looking
+from .parts import timed
 from .previews import PreviewMethods
 from .searching import Searched, Searching
 from .shared_work import SharedWork
@@ -54,6 +55,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         super()._let_go(dataset_id)
         self._searching.forget(dataset_id)
 
+    @timed
     def samples(
         self,
         dataset_id: str,
@@ -126,15 +128,16 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         if asked.has_range:
             mask = self._mask(looked, split, counted_by, asked, progress)
         if not query.is_empty:
-            found = self._searching.find(
-                self._searched(looked, split),
-                query,
-                offset=offset,
-                limit=limit,
-                mask=mask,
-                exact_total=exact_total,
-                progress=progress,
-            )
+            with self._parts.journal.meter.query("search"):
+                found = self._searching.find(
+                    self._searched(looked, split),
+                    query,
+                    offset=offset,
+                    limit=limit,
+                    mask=mask,
+                    exact_total=exact_total,
+                    progress=progress,
+                )
             rows, total = found.rows.tolist(), found.total
         elif mask is not None:
             hits = np.flatnonzero(mask)
@@ -144,6 +147,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         items = self._read(looked, rows, counted_by, query, progress)
         return Page(items=items, total=total, limit=limit, offset=offset)
 
+    @timed
     def sample_tokens(
         self, tokenization_id: str, split: str, row: int, *, progress: Progress | None = None
     ) -> TokenView:
@@ -193,6 +197,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             spans=tuple(found.spans(sample, _MAX_SPANS)) if sample is not None else (),
         )
 
+    @timed
     def sequence_samples(
         self, tokenization_id: str, split: str, sequence: int, *, progress: Progress | None = None
     ) -> list[SampleSpan]:
@@ -214,6 +219,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         check_split(split, record.splits)
         return self._looking.token_split(record, split, progress or Progress()).samples_in(sequence)
 
+    @timed
     def column_statistics(
         self, dataset_id: str, *, progress: Progress | None = None
     ) -> ColumnStatistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +149,7 @@ class TokenizationMethods(HoldMethods):
         NotFoundError, ReadOnlyError
         """
         self._parts.must_write("delete")
+        started = time.monotonic()
         storage = self._parts.storage
         self._view.tokenization(tokenization_id)
         trash = None
@@ -170,6 +172,8 @@ class TokenizationMethods(HoldMethods):
         if partial.exists():
             freed += remove_tree(partial)
         self._follower.notify()
+        took_s, ids = time.monotonic() - started, (record.dataset_id, tokenization_id)
+        self._parts.journal.deleted("tokenization", record.tokenizer_name, freed, took_s, *ids)
         return freed
 
     def load_tokens(self, tokenization_id: str, split: str) -> dict[str, torch.Tensor]:

@@ -223,6 +223,7 @@ class TokenizeWork:
         with self._parts.catalog.write() as writer:
             note_tokenization(writer, record)
             writer.update_job(done)
+        self._parts.journal.meter.count_tokens(record.num_tokens or 0)
         return record
 
 

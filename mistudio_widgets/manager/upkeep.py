@@ -72,8 +72,10 @@ class UpkeepMethods(Core):
         self._must_be_open()
         chosen = _kinds_of(kinds)
         days = whole_number(older_than_days, "older_than_days")
+        started = time.monotonic()
         freed = discard(self._parts, chosen, days)
         recover(self._parts)
+        self._parts.journal.cleaned_up(sorted(chosen), freed, time.monotonic() - started)
         self._reclaimable = None
         self._follower.notify()
         return freed
@@ -95,9 +97,11 @@ class UpkeepMethods(Core):
         """
         self._parts.must_write("rebuild the catalog")
         self._must_be_open()
+        started = time.monotonic()
         aside = self._parts.catalog.open_whole()
         recover(self._parts)
         taken = take_up(self._parts)
+        self._parts.journal.rebuilt(time.monotonic() - started)
         self._reclaimable = None
         self._follower.notify()
         return RebuildReport(
