@@ -223,6 +223,29 @@ def test_a_deletion_that_was_not_committed_did_not_happen(
     assert not trash.exists()
 
 
+def test_a_deletion_that_stopped_is_shown_until_somebody_ends_it(
+    manager: DatasetManager, dataset: DatasetRecord, tokenization: TokenizationRecord
+) -> None:
+    storage = manager._parts.storage
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        storage.trash_tokenization(dataset.id, tokenization.id)
+        (made,) = reader.list_tokenizations(dataset.id)
+        assert (made.status, made.error_code) == ("error", "interrupted")
+        assert manager.delete_tokenization(tokenization.id) > 0
+        assert reader.list_tokenizations(dataset.id) == []
+    storage.trash_dataset(dataset.id)
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        for shown in (reader.get_dataset(dataset.id), *reader.list_datasets(status="error").items):
+            assert (shown.id, shown.error_code) == (dataset.id, "interrupted")
+            assert shown.error_message == "Its deletion was interrupted."
+        assert reader.list_datasets(status="ready").total == 0
+    assert manager.retry(dataset.id).wait(60).status == "ready"
+    assert len(manager.load(dataset.id, "train")) == 2
+    storage.trash_dataset(dataset.id)
+    assert manager.delete_dataset(dataset.id) > 0
+    assert list((manager.data_dir / "staging").iterdir()) == []
+
+
 def test_a_failed_deletion_puts_everything_back(
     manager: DatasetManager, dataset: DatasetRecord, tokenization: TokenizationRecord
 ) -> None:

@@ -290,6 +290,7 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         """
         self._parts.must_write("delete")
         storage = self._parts.storage
+        settle_deletions(self._parts)
         if not self._view.dataset(dataset_id).in_use_by:
             self._give_up_index(dataset_id)
         trash = None

@@ -78,6 +78,7 @@ class TokenizationMethods(HoldMethods):
             raise InvalidRequestError(
                 f"{engine!r} is no engine.", field="engine", hint="auto, fastokens or tokenizers."
             )
+        settle_deletions(self._parts)
         dataset = self._view.dataset(dataset_id)
         check_against(dataset, chosen)
         local = local_tokenizer(chosen.tokenizer)
@@ -149,6 +150,7 @@ class TokenizationMethods(HoldMethods):
         """
         self._parts.must_write("delete")
         storage = self._parts.storage
+        settle_deletions(self._parts)
         self._view.tokenization(tokenization_id)
         trash = None
         with self._parts.catalog.read() as reader:
