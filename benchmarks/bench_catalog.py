@@ -2,9 +2,10 @@
 
 The peer holds the same rows, reads a page by the same order and builds the same records from
 it; it opens its file once and for all, where ours attaches and lets go each time, so that other
-processes can write in between.
+processes can write in between. Then 4 writers and 6 readers at once (`many_at_once.py`), each a
+process of its own, and as threads of two managers in one process.
 
-    python benchmarks/bench_catalog.py [--rows 1000] [--rounds 50]
+    python benchmarks/bench_catalog.py [--rows 1000] [--rounds 50] [--seconds 60]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from many_at_once import NUM_READERS, NUM_WRITERS, Told, start
 from setting import machine, table
 
 from mistudio_widgets import DatasetManager
@@ -32,9 +34,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=60)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         _compare(Path(folder), _records(chosen.rows), chosen.rounds)
+        _share(Path(folder), chosen.seconds)
 
 
 def _records(count: int) -> list[DatasetRecord]:
@@ -142,6 +146,54 @@ def _compare(folder: Path, records: list[DatasetRecord], rounds: int) -> None:
         )
         _check_same(manager, peer, num_rows)
     print(table(rows))
+
+
+def _share(folder: Path, seconds: float) -> None:
+    """Measure many at once, and count what they lost."""
+    data_dir = folder / "shared"
+    with DatasetManager(data_dir) as manager:
+        catalog = Catalog(manager.data_dir / "catalog.duckdb")
+        # of one that is ready the next manager would look for the files
+        records = [row.model_copy(update={"status": "error"}) for row in _records(PAGE)]
+        record = records[0]
+        with catalog.write() as writer:
+            for row in records:
+                writer.insert_dataset(row)
+        rows = [("at once", "writes", "lost", "errors", "write p50", "p95", "read p50", "p95",
+                 "seen p95")]  # fmt: skip
+        writers, readers = ["writer"] * NUM_WRITERS, ["reader"] * NUM_READERS
+        for what, roles in (
+            (f"{NUM_WRITERS} + {NUM_READERS} processes", writers + readers),
+            (f"{NUM_WRITERS} + {NUM_READERS} threads of 2 managers", ["kernel"]),
+        ):
+            before = _count(catalog, record.id)
+            told = start(roles, data_dir, record.id, seconds)()
+            num_writes = sum(len(one.writes) for one in told)
+            lost = num_writes - (_count(catalog, record.id) - before)
+            errors = [error for one in told for error in one.errors]
+            rows.append(
+                (what, str(num_writes), str(lost), str(len(errors)),
+                 *_spread(told, "writes"), *_spread(told, "reads"), _spread(told, "seen")[1])
+            )  # fmt: skip
+            if lost or errors:
+                print(table(rows))
+                raise SystemExit(f"{lost} updates lost; {errors[:3]}")
+        idle = start(["idle"] * NUM_READERS, data_dir, record.id, min(seconds, 20))()
+    print(table(rows))
+    shares = ", ".join(f"{one.cpu_share:.2%}" for one in idle)
+    print(f"{NUM_READERS} readers while nobody writes, each of one core: {shares}")
+
+
+def _count(catalog: Catalog, dataset_id: str) -> int:
+    with catalog.read() as reader:
+        assert reader is not None
+        return reader.get_dataset(dataset_id).num_samples or 0
+
+
+def _spread(told: list[Told], what: str) -> tuple[str, str]:
+    """Return the median and the 95th percentile of what all of them measured."""
+    times = sorted(value for one in told for value in getattr(one, what))
+    return f"{statistics.median(times):.1f}", f"{times[int(0.95 * (len(times) - 1))]:.1f}"
 
 
 def _read_all(catalog: Catalog, num_rows: int) -> list[DatasetRecord]:

@@ -22,7 +22,12 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
 
 pytest.register_assert_rewrite(
-    "crash.killing", "crash.downloads", "crash.hub_killing", "crash.damage", "crash.full_disk"
+    "crash.killing",
+    "crash.downloads",
+    "crash.hub_killing",
+    "crash.damage",
+    "crash.full_disk",
+    "crash.steps",
 )
 
 from hub_fixtures import client, hf_home, hub, hub_server  # noqa: F401 -- these are fixtures

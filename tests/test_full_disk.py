@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from crash.full_disk import NUM_ROWS, FullDisk
+from hub_server import HubServer
 from small_disk import fill, small_disk
 from trained_tokenizers import save_byte_level
 
@@ -70,13 +72,14 @@ def test_an_import_onto_a_full_disk_ends_in_an_error_row_or_whole(
 
 
 def test_no_work_on_a_full_disk_harms_what_was_there(
-    disk: Path, tmp_path: Path, tokenizer_path: Path
+    disk: Path, tmp_path: Path, tokenizer_path: Path, hub: HubServer
 ) -> None:
     source = tmp_path / "many.txt"
     source.write_text("".join(f"text number {n}\n" for n in range(NUM_ROWS)))
-    full = FullDisk(disk, source, tokenizer_path)
+    full = FullDisk(disk, source, tokenizer_path, hub)
     full.sweep(20_000)
-    assert full.outcomes["tokenize: no room"] == full.outcomes["index: no room"] == 1
+    for work in ("download", "tokenize", "index"):
+        assert full.outcomes[f"{work}: no room"] == 1
 
 
 def test_deleting_makes_room_on_a_full_disk(
@@ -106,6 +109,19 @@ def test_what_fails_on_a_full_disk_is_recorded_without_a_traceback(
     record = manager.list_datasets().items[0]
     assert (record.status, record.error_code) == ("error", "disk_full")
     assert not [entry for entry in caplog.records if entry.exc_info]
+
+
+def test_a_disk_is_low_above_80_percent(manager: DatasetManager, disk: Path) -> None:
+    total = shutil.disk_usage(disk).total
+    left = manager.data_dir / "staging" / f"job_{'0' * 32}"
+    left.mkdir()
+    (left / "bytes").write_bytes(bytes(100_000))
+    filling = fill(disk, leave=int(0.21 * total))
+    assert not manager.storage().is_low
+    with filling.open("ab") as file:
+        file.write(bytes(int(0.02 * total)))
+    report = manager.storage()
+    assert (report.is_low, report.reclaimable_bytes) == (True, 100_000)
 
 
 def test_a_manager_opens_on_a_full_disk(disk: Path, text_file: Path) -> None:

@@ -84,6 +84,36 @@ def test_what_a_published_download_left_is_removed(
         assert len(next_one.load(dataset.id, "train")) == 2
 
 
+def test_what_another_recovery_did_not_get_to_remove_is_removed(
+    manager: DatasetManager, dataset: DatasetRecord, tokenization: TokenizationRecord
+) -> None:
+    folder = manager.data_dir / "datasets" / dataset.id
+    for left in ("partial", f"tokenized/{tokenization.id}.partial"):
+        (folder / left).mkdir()
+        (folder / left / "0123").write_bytes(b"abc")
+    (folder / ".manifest.json.0123.tmp").write_bytes(b"{")
+    with DatasetManager(manager.data_dir):
+        assert {path.name for path in folder.iterdir()} == {"raw", "manifest.json", "tokenized"}
+        assert [path.name for path in (folder / "tokenized").iterdir()] == [tokenization.id]
+        assert list((manager.data_dir / "staging").iterdir()) == []
+
+
+def test_a_manifest_that_is_being_written_is_left(
+    manager: DatasetManager, dataset: DatasetRecord
+) -> None:
+    job_id = _orphan_job(manager, dataset.id, kind="download")
+    manager._parts.own_jobs.add(job_id)
+    with manager._parts.catalog.write() as writer:
+        row = writer.find_job(job_id)
+        assert row is not None
+        writer.delete_job(job_id)
+        writer.insert_job(JobRow(row.snapshot, owner_id=manager._parts.owner_id, request=None))
+    path = manager.data_dir / "datasets" / dataset.id / ".manifest.json.0123.tmp"
+    path.write_bytes(b"{")
+    with DatasetManager(manager.data_dir):
+        assert path.exists()
+
+
 @pytest.mark.parametrize("state", ["running", "paused"])
 def test_what_an_unfinished_download_fetched_stays(
     manager: DatasetManager, dataset: DatasetRecord, state: str
@@ -191,6 +221,29 @@ def test_a_deletion_that_was_not_committed_did_not_happen(
     with DatasetManager(manager.data_dir) as next_one:
         assert next_one.list_datasets().total == 0
     assert not trash.exists()
+
+
+def test_a_deletion_that_stopped_is_shown_until_somebody_ends_it(
+    manager: DatasetManager, dataset: DatasetRecord, tokenization: TokenizationRecord
+) -> None:
+    storage = manager._parts.storage
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        storage.trash_tokenization(dataset.id, tokenization.id)
+        (made,) = reader.list_tokenizations(dataset.id)
+        assert (made.status, made.error_code) == ("error", "interrupted")
+        assert manager.delete_tokenization(tokenization.id) > 0
+        assert reader.list_tokenizations(dataset.id) == []
+    storage.trash_dataset(dataset.id)
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        for shown in (reader.get_dataset(dataset.id), *reader.list_datasets(status="error").items):
+            assert (shown.id, shown.error_code) == (dataset.id, "interrupted")
+            assert shown.error_message == "Its deletion was interrupted."
+        assert reader.list_datasets(status="ready").total == 0
+    assert manager.retry(dataset.id).wait(60).status == "ready"
+    assert len(manager.load(dataset.id, "train")) == 2
+    storage.trash_dataset(dataset.id)
+    assert manager.delete_dataset(dataset.id) > 0
+    assert list((manager.data_dir / "staging").iterdir()) == []
 
 
 def test_a_failed_deletion_puts_everything_back(

@@ -146,6 +146,12 @@ function Header({ readOnly, storage }: { readOnly: boolean; storage: StorageRepo
           The disk is nearly full: {formatBytes(storage.free_bytes)} of{" "}
           {formatBytes(storage.total_bytes)} are free, and {formatBytes(storage.reserve_bytes)} of
           them are kept free.
+          {storage.reclaimable_bytes !== null && storage.reclaimable_bytes > 0 && (
+            <>
+              {" "}
+              <code>cleanup()</code> would free {formatBytes(storage.reclaimable_bytes)}.
+            </>
+          )}
         </p>
       )}
     </div>

@@ -468,11 +468,19 @@ describe("the panel", () => {
     expect(field.value).toBe("owner/x");
   });
 
-  it("says when the disk is nearly full", () => {
+  it.each([
+    [5_000_000_000, "are kept free. cleanup() would free 4.66 GB."],
+    [0, "are kept free."],
+    // a read-only kernel does not measure it
+    [null, "are kept free."],
+  ])("says when the disk is nearly full, and what would be free of %s bytes", (bytes, end) => {
     const { storage } = goldenState();
     if (storage === null) throw new Error("a storage report is needed");
-    const { panel } = show({ ...goldenState(), storage: { ...storage, is_low: true } });
-    expect(panel.getByRole("alert").textContent).toContain("49.19 GB of 97.87 GB are free");
+    const low = { ...storage, is_low: true, reclaimable_bytes: bytes };
+    const { panel } = show({ ...goldenState(), storage: low });
+    const text = panel.getByRole("alert").textContent;
+    expect(text).toContain("49.19 GB of 97.87 GB are free");
+    expect(text.endsWith(end)).toBe(true);
   });
 
   it("says when the kernel is gone, disables its buttons, and recovers", async () => {

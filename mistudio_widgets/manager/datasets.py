@@ -293,6 +293,7 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         self._parts.must_write("delete")
         started = time.monotonic()
         storage = self._parts.storage
+        settle_deletions(self._parts)
         record = self._view.dataset(dataset_id)
         if not record.in_use_by:
             self._give_up_index(dataset_id)

@@ -11,7 +11,7 @@ from typing import Final
 from .parts import Parts
 
 POLL_S: Final = 0.1
-_LOOK_EVERY: Final = 50
+_LOOK_EVERY: Final = 40
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 class Follower:
     """Calls listeners whenever what is shown may have changed, from this process or another.
 
-    A look costs a few stats, so it runs ten times a second. Every 5 s the listeners are called
+    A look costs a few stats, so it runs ten times a second. Every 4 s the listeners are called
     all the same: a process that died changes no file.
 
     *Threads:* listeners are called from the follower's thread or from a job's; they must be

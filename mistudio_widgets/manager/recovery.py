@@ -6,7 +6,10 @@ process died before it could say so: a manifest or a receipt is the proof.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from ..catalog import CatalogWriter, JobRow
 from ..errors import CorruptFileError, MiStudioError, NotFoundError
@@ -26,6 +29,8 @@ def recover(parts: Parts) -> int:
     int
         How many jobs had been interrupted.
     """
+    # listed before the catalog is asked: a job's row is there before its files are
+    unfinished = list(_unfinished(parts))
     with parts.catalog.write() as writer:
         dead = [row for row in writer.active_jobs() if not parts.is_alive(row)]
         ends = [_record_end(parts, writer, row) for row in dead]
@@ -33,8 +38,10 @@ def recover(parts: Parts) -> int:
         for hold in writer.holds():
             if not parts.is_held(hold):
                 writer.delete_hold(hold.id)
-    for row in dead:
-        _discard_leftovers(parts, row)
+        moved = _move_unneeded(parts, writer, unfinished)
+    for trash in moved:
+        with suppress(MiStudioError):
+            remove_tree(trash)
     _sweep_unfinished(parts)
     settle_deletions(parts)
     _sweep_owners(parts)
@@ -149,20 +156,52 @@ def find_receipt(parts: Parts, dataset_id: str, tokenization_id: str) -> Receipt
     return receipt if is_whole else None
 
 
-def _discard_leftovers(parts: Parts, row: JobRow) -> None:
-    """Remove what a process did not get to remove after it had published."""
-    dataset_id, tokenization_id = row.snapshot.dataset_id, row.snapshot.tokenization_id
-    if row.snapshot.kind == "index":
-        return
-    if tokenization_id is not None:
-        partial = parts.storage.partial_dir(dataset_id, tokenization_id)
-        is_published = find_receipt(parts, dataset_id, tokenization_id) is not None
-    else:
-        partial = parts.storage.fetch_dir(dataset_id)
-        is_published = find_manifest(parts, dataset_id) is not None
-    if is_published and partial.exists():
-        with suppress(MiStudioError):
-            remove_tree(partial)
+@dataclass(frozen=True)
+class _Unfinished:
+    """What a job writes in a dataset's folder before it publishes.
+
+    ``of`` is the dataset or the tokenization that it becomes; None of a manifest without a name.
+    """
+
+    dataset_id: str
+    of: str | None
+    path: Path
+
+
+def _unfinished(parts: Parts) -> Iterator[_Unfinished]:
+    storage = parts.storage
+    for dataset_id in storage.dataset_ids():
+        fetched = storage.fetch_dir(dataset_id)
+        if fetched.exists():
+            yield _Unfinished(dataset_id, dataset_id, fetched)
+        for tokenization_id, folder in storage.partial_tokenizations(dataset_id):
+            yield _Unfinished(dataset_id, tokenization_id, folder)
+        for path in storage.unfinished_manifests(dataset_id):
+            yield _Unfinished(dataset_id, None, path)
+
+
+def _move_unneeded(
+    parts: Parts, writer: CatalogWriter, unfinished: Sequence[_Unfinished]
+) -> list[Path]:
+    """Move away what a process did not get to remove after it had published, or died writing.
+
+    With the catalog locked no job begins that could need it.
+    """
+    if not unfinished:
+        return []
+    ready = {name for name, status in writer.dataset_statuses().items() if status == "ready"}
+    statuses = writer.tokenization_statuses().items()
+    ready |= {name for name, (status, _) in statuses if status == "ready"}
+    made = {
+        row.snapshot.dataset_id for row in writer.active_jobs() if row.snapshot.kind in DATA_KINDS
+    }
+    moved = []
+    for item in unfinished:
+        if item.of is None and item.dataset_id not in made:
+            item.path.unlink(missing_ok=True)
+        elif item.of in ready and (trash := parts.storage.trash_leftover(item.path)):
+            moved.append(trash)
+    return moved
 
 
 def _sweep_unfinished(parts: Parts) -> None:

@@ -79,6 +79,7 @@ class TokenizationMethods(HoldMethods):
             raise InvalidRequestError(
                 f"{engine!r} is no engine.", field="engine", hint="auto, fastokens or tokenizers."
             )
+        settle_deletions(self._parts)
         dataset = self._view.dataset(dataset_id)
         check_against(dataset, chosen)
         local = local_tokenizer(chosen.tokenizer)
@@ -151,6 +152,7 @@ class TokenizationMethods(HoldMethods):
         self._parts.must_write("delete")
         started = time.monotonic()
         storage = self._parts.storage
+        settle_deletions(self._parts)
         self._view.tokenization(tokenization_id)
         trash = None
         with self._parts.catalog.read() as reader:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from ..catalog import CatalogReader, HoldRow, JobRow
-from ..errors import NotFoundError
+from ..errors import InterruptedJobError, NotFoundError
 from ..jobs import Job, interruption, read_job_file
 from ..records import (
     DATA_KINDS,
@@ -35,6 +35,10 @@ _STALE_ENTRIES: Final = 200
 # the folders of an absolute or home path: what is left is the file's name
 _FOLDERS: Final = re.compile(r"(?<![\w/])(?:~|(?=/))/?(?:[^/\s]+/)+")
 
+_DELETION_STOPPED: Final = InterruptedJobError(
+    "Its deletion was interrupted.", hint="Delete it again; the next start puts it back."
+)
+
 FactT = TypeVar("FactT")
 ShownT = TypeVar("ShownT", DatasetRecord, TokenizationRecord)
 
@@ -47,6 +51,8 @@ class Live:
     interrupted: tuple[JobSnapshot, ...]
     paused: tuple[JobSnapshot, ...] = ()
     holds: tuple[HoldRow, ...] = ()
+    moved: frozenset[str] = frozenset()
+    """Datasets and tokenizations whose deletion stopped when they were out of sight."""
 
     def of_dataset(self, dataset_id: str) -> list[JobSnapshot]:
         """Return the running jobs of a dataset."""
@@ -60,7 +66,8 @@ class Live:
     @property
     def broken(self) -> frozenset[str]:
         """Datasets that are shown as interrupted."""
-        return frozenset(job.dataset_id for job in self.interrupted if job.kind in DATA_KINDS)
+        jobs = (job.dataset_id for job in self.interrupted if job.kind in DATA_KINDS)
+        return frozenset(jobs) | self.moved
 
 
 class View:
@@ -82,12 +89,16 @@ class View:
 
     def live(self) -> Live:
         """Return the jobs as they are now."""
-        nothing: tuple[list[JobRow], list[JobRow], list[HoldRow]] = ([], [], [])
-        rows, resting, holds = self._fact(
-            "jobs",
-            lambda reader: (reader.active_jobs(), reader.paused_jobs(), reader.holds()),
-            nothing,
-        )
+
+        def ask(
+            reader: CatalogReader,
+        ) -> tuple[list[JobRow], list[JobRow], list[HoldRow], list[str]]:
+            # while nobody writes: what is moved away then, and has its row, stays so
+            moved = [name for name, _ in self._parts.storage.trashed()]
+            return reader.active_jobs(), reader.paused_jobs(), reader.holds(), moved
+
+        nothing: tuple[list[JobRow], list[JobRow], list[HoldRow], list[str]] = ([], [], [], [])
+        rows, resting, holds, moved = self._fact("jobs", ask, nothing)
         running, interrupted = [], []
         for row in rows:
             job = self._local(row)
@@ -102,7 +113,12 @@ class View:
             tuple(interrupted),
             tuple(map(self._paused, resting)),
             tuple(filter(self._parts.is_held, holds)),
+            frozenset(filter(self._is_away, moved)),
         )
+
+    def _is_away(self, name: str) -> bool:
+        is_dataset = re.fullmatch(DATASET_ID_PATTERN, name)
+        return not is_dataset or not self._parts.storage.dataset_dir(name).exists()
 
     def _paused(self, row: JobRow) -> JobSnapshot:
         job = self._local(row)
@@ -189,6 +205,7 @@ class View:
         def ask(reader: CatalogReader) -> TokenizationRecord | None:
             return reader.find_tokenization(tokenization_id)
 
+        live = self.live()
         is_id = re.fullmatch(TOKENIZATION_ID_PATTERN, tokenization_id)
         stored = self._fact(("tokenization", tokenization_id), ask, None) if is_id else None
         if stored is None:
@@ -196,7 +213,7 @@ class View:
                 f"There is no tokenization {tokenization_id!r}.",
                 hint="See list_tokenizations(dataset_id).",
             )
-        return self._shown_tokenizations([stored], self.live())[0]
+        return self._shown_tokenizations([stored], live)[0]
 
     def stored_tokenizations(self) -> list[TokenizationRecord]:
         """Return all ready tokenizations as the catalog has them, paths included."""
@@ -267,6 +284,8 @@ class View:
         for job in live.interrupted:
             if job.dataset_id == record.id and job.kind in DATA_KINDS:
                 changes |= {"status": "error", "progress": job.progress, **_error_of(job)}
+        if record.id in live.moved and record.status == "ready":
+            changes |= {"status": "error", **error_fields(_DELETION_STOPPED)}
         return self._without_paths(record.model_copy(update=changes))
 
     def _shown_tokenizations(
@@ -277,6 +296,8 @@ class View:
         shown = []
         for record in stored:
             changes: dict[str, Any] = {}
+            if record.status == "ready" and self._is_moved(record, live):
+                changes = {"status": "error", **error_fields(_DELETION_STOPPED)}
             if record.status in ("queued", "tokenizing"):
                 if record.id in running:
                     changes = {"progress": running[record.id].progress}
@@ -288,6 +309,15 @@ class View:
                 )
             shown.append(self._without_paths(record.model_copy(update=changes)))
         return shown
+
+    def _is_moved(self, record: TokenizationRecord, live: Live) -> bool:
+        if record.dataset_id in live.moved:
+            return True
+        storage = self._parts.storage
+        return (
+            record.id in live.moved
+            and not storage.tokenization_dir(record.dataset_id, record.id).exists()
+        )
 
     def _without_paths(self, record: ShownT) -> ShownT:
         """Leave out folders of this machine where strangers may look."""

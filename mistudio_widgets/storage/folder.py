@@ -224,7 +224,7 @@ class Storage:
             raw = folder / "raw"
             if raw.exists():
                 remove_tree(raw)
-            for unfinished in folder.glob(".manifest.json.*.tmp"):
+            for unfinished in self.unfinished_manifests(manifest.dataset.id):
                 unfinished.unlink(missing_ok=True)
             fsync_dir(staged_raw)
             staged_raw.rename(raw)
@@ -237,6 +237,10 @@ class Storage:
         """Write ``manifest.json`` atomically."""
         path = self.dataset_dir(manifest.dataset.id) / "manifest.json"
         write_atomic(path, manifest.model_dump_json(indent=1).encode())
+
+    def unfinished_manifests(self, dataset_id: str) -> Iterator[Path]:
+        """Yield the manifests whose writer died before they got their name."""
+        yield from self.dataset_dir(dataset_id).glob(".manifest.json.*.tmp")
 
     def has_manifest(self, dataset_id: str) -> bool:
         """Whether a dataset has its manifest, whatever is in it."""

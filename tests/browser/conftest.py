@@ -12,6 +12,7 @@ from .pages import CHROMIUM_ARGS
 from .servers import Server, chromium_path, start_lab, start_voila
 
 _HAS_FAILED = pytest.StashKey[bool]()
+_LAB = pytest.StashKey[Server]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -21,6 +22,9 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         item.stash[_HAS_FAILED] = True
+        module = item.getparent(pytest.Module)
+        assert module is not None
+        module.stash[_HAS_FAILED] = True
     return report
 
 
@@ -33,10 +37,24 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start_lab(tmp_path_factory.mktemp("lab"))
+def lab(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Server]:
+    server = pytestconfig.stash[_LAB] = start_lab(tmp_path_factory.mktemp("lab"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leave_no_failure_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End what a module's failed tests left to run, and delete what they left to see."""
+    yield
+    server = request.config.stash.get(_LAB, None)
+    if server is None or not request.node.stash.get(_HAS_FAILED, default=False):
+        return
+    server.shut_kernels_down()
+    with DatasetManager(server.data_dir, device="cpu") as manager:
+        while records := manager.list_datasets(limit=100).items:
+            for record in records:
+                manager.delete_dataset(record.id)
 
 
 @pytest.fixture(scope="session")

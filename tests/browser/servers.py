@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.cookiejar
 import json
 import os
 import shutil
@@ -43,6 +44,21 @@ class Server:
     notebooks: Path
     data_dir: Path
     log: Path
+
+    def shut_kernels_down(self) -> None:
+        """End all kernels of a JupyterLab, and what runs in them."""
+        cookies = http.cookiejar.CookieJar()
+        client = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+        # it gives the cookie without which nothing can be deleted
+        client.open(self.url, timeout=30).close()
+        (xsrf,) = [cookie.value for cookie in cookies if cookie.name == "_xsrf"]
+        kernels = f"{self.url.removesuffix('/lab')}/api/kernels"
+        with client.open(kernels, timeout=30) as answer:
+            found = json.load(answer)
+        for kernel in found:
+            request = urllib.request.Request(f"{kernels}/{kernel['id']}", method="DELETE")
+            request.add_header("X-XSRFToken", str(xsrf))
+            client.open(request, timeout=30).close()
 
     def stop(self) -> None:
         self.process.terminate()

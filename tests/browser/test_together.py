@@ -128,7 +128,10 @@ def test_all_write_and_nothing_is_lost_or_doubled(
     assert {record.status for record in found} == {"ready"}
     assert [outside.verify(record.id).wait(60).damaged for record in found[:3]] == [()] * 3
     folders = {path.name for path in (outside.data_dir / "datasets").iterdir()}
-    assert folders == {record.id for record in outside.list_datasets(limit=100).items}
+    records = outside.list_datasets(limit=100).items
+    # a failed import of another test has a record, and no folder
+    ready = {record.id for record in records if record.status == "ready"}
+    assert ready <= folders <= {record.id for record in records}
     for record in found:
         outside.delete_dataset(record.id)
     for page in pages:

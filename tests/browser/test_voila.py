@@ -17,7 +17,8 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_page_is_no_higher_than_the_window(page: Page, voila: Server) -> None:
-    page.set_viewport_size({"width": 1400, "height": 1300})
+    # higher than a whole page of datasets, whatever others left there
+    page.set_viewport_size({"width": 1400, "height": 10_000})
     page.goto(voila.url)
     part(page, "panel.title").wait_for(timeout=60_000)
     expect(page.get_by_role("heading", name=re.compile("^Datasets"))).to_have_count(1)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hub_fixtures import parquet
+from hub_server import HubServer
 from small_disk import fill
 
 from mistudio_widgets import DatasetManager
@@ -18,6 +20,7 @@ from mistudio_widgets.errors import InsufficientDiskSpaceError
 from mistudio_widgets.records import DatasetRecord, TokenizationRecord
 
 NUM_ROWS = 3000
+REPO = "acme/onto-a-full-disk"
 
 
 @dataclass
@@ -27,10 +30,14 @@ class FullDisk:
     disk: Path
     source: Path
     tokenizer: Path
+    hub: HubServer
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.data_dir = self.disk / "data"
+        texts = self.source.read_text().splitlines()
+        files = {f"data/train-{n}.parquet": parquet(texts[n:]) for n in range(2)}
+        self.hub.add("dataset", REPO, files)
         with self._manager() as manager:
             self.dataset: DatasetRecord = manager.import_files(self.source, name="first").wait(60)
             self.tokens: TokenizationRecord = manager.tokenize(
@@ -39,7 +46,7 @@ class FullDisk:
 
     def sweep(self, leave: int) -> None:
         """Do each piece of work with so many bytes left, then with room again."""
-        for work in (self._import, self._tokenize, self._index, self._delete):
+        for work in (self._download, self._import, self._tokenize, self._index, self._delete):
             self._attempt(work, leave)
 
     def _manager(self) -> DatasetManager:
@@ -66,6 +73,12 @@ class FullDisk:
             work(manager)
             self._check(manager)
             self._tidy(manager)
+
+    def _download(self, manager: DatasetManager) -> None:
+        rows = [row for row in manager.list_datasets().items if row.repo_id == REPO]
+        job = manager.retry(rows[0].id) if rows else manager.download(REPO)
+        record = job.wait(60)
+        assert record.num_samples == 2 * NUM_ROWS - 1
 
     def _import(self, manager: DatasetManager) -> None:
         manager.import_files(self.source, name="second").wait(60)

@@ -13,18 +13,18 @@ def test_a_killed_import_is_retried_to_the_same_bytes(
     tmp_path: Path, stdlib_files: list[Path]
 ) -> None:
     source = write_source(tmp_path / "texts.jsonl", stdlib_files, 20_000_000)
-    kills = kill_imports(source, tmp_path, count=3, seed=1)
+    kills = kill_imports(source, tmp_path, count=2, seed=1)
     kills.report("imports")
-    assert kills.total >= 3
+    assert kills.total >= 2
 
 
 def test_a_killed_tokenization_is_resumed_to_the_same_bytes(
     tmp_path: Path, stdlib_files: list[Path], tokenizer_path: Path
 ) -> None:
     source = write_source(tmp_path / "texts.jsonl", stdlib_files, 24_000_000)
-    kills = kill_tokenizations(source, tokenizer_path, tmp_path, count=3, seed=2)
+    kills = kill_tokenizations(source, tokenizer_path, tmp_path, count=2, seed=2)
     kills.report("tokenizations")
-    assert kills.total >= 3
+    assert kills.total >= 2
     assert kills.num_reused > 0
 
 
@@ -32,14 +32,14 @@ def test_a_killed_index_is_built_anew_and_never_asked(
     tmp_path: Path, stdlib_files: list[Path]
 ) -> None:
     source = write_source(tmp_path / "texts.jsonl", stdlib_files, 12_000_000)
-    kills = kill_indexes(source, tmp_path, count=4, seed=4)
+    kills = kill_indexes(source, tmp_path, count=2, seed=4)
     kills.report("indexes")
-    assert kills.total >= 4
+    assert kills.total >= 2
 
 
 def test_a_cut_and_killed_download_goes_on_to_the_same_bytes(
     tmp_path: Path, hub: HubServer
 ) -> None:
-    stops = stop_downloads(hub, tmp_path, count=15, seed=3, file_bytes=6_000_000)
+    stops = stop_downloads(hub, tmp_path, count=8, seed=3, file_bytes=6_000_000)
     stops.report()
-    assert stops.total >= 15
+    assert stops.total >= 8

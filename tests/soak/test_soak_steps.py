@@ -1,0 +1,39 @@
+"""Processes that die before, within and after every step that lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from crash.nursery import Nursery
+from crash.phases import PHASES
+from crash.steps import Steps, prepare_folder
+from hub_server import HubServer
+
+pytestmark = pytest.mark.soak
+
+NUM_BY_TIME = 20
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as made:
+        yield made
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("phase", PHASES)
+def test_what_was_acknowledged_outlives_a_kill_at_every_step(
+    phase: str, nursery: Nursery, tmp_path: Path, tokenizer_path: Path, hub: HubServer
+) -> None:
+    prepare_folder(tmp_path, tokenizer_path, hub)
+    steps = Steps(nursery, phase, tmp_path)
+    for number, when in steps.everywhere():
+        steps.strike(number, when)
+    for _ in range(NUM_BY_TIME):
+        steps.strike_by_time()
+    steps.report()
+    assert steps.total >= len(steps.names)
+    assert steps.num_twice >= 5
+    assert {"before COMMIT", "after COMMIT"} <= steps.struck.keys()
