@@ -45,15 +45,16 @@ def is_indexed(manager: DatasetManager, dataset_id: str) -> bool:
     return (folder / "text_index" / "index.json").exists()
 
 
-def index_job(manager: DatasetManager, dataset_id: str) -> Job:
-    """Wait for the job that builds an index unasked."""
+def index_job(manager: DatasetManager, dataset_id: str, before: Job | None = None) -> Job:
+    """Wait for the job that builds an index unasked, another one than ``before``."""
     changed = threading.Event()
     stop = manager.watch(changed.set)
     try:
         while True:
             changed.clear()
             for row in manager.jobs(active=False):
-                if row.kind == "index" and row.dataset_id == dataset_id:
+                is_new = before is None or row.id != before.id
+                if row.kind == "index" and row.dataset_id == dataset_id and is_new:
                     return manager.job(row.id)
             assert changed.wait(60), "no index was built"
     finally:
@@ -251,6 +252,28 @@ def test_a_repair_makes_the_index_stale(
     assert manager._datasets_to_index() == []
     receipt = json.loads((folder_of(manager, dataset.id) / "text_index/index.json").read_bytes())
     assert receipt["files"][0].startswith("train:70:")
+
+
+def test_a_damaged_index_is_built_again_and_readers_read(
+    manager: DatasetManager, tmp_path: Path, index_unasked: None
+) -> None:
+    dataset = manager.import_files(write_lines(tmp_path / "a.txt")).wait()
+    job = index_job(manager, dataset.id)
+    job.wait(60)
+    folder = folder_of(manager, dataset.id) / "text_index"
+    (path,) = folder.glob("*.term")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    # a reader can only go on without it
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        assert reader.samples(dataset.id, search="line 7").total == 1
+        assert path.exists()
+    assert manager.samples(dataset.id, search="line 7").total == 1
+    assert index_job(manager, dataset.id, job).wait(60) is None
+    assert is_indexed(manager, dataset.id)
+    assert not path.exists()
+    assert manager.samples(dataset.id, search="line 7").total == 1
 
 
 def test_no_index_without_room(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from mistudio_widgets.errors import InsufficientDiskSpaceError, JobCancelled, St
 from mistudio_widgets.progress import Progress
 from mistudio_widgets.samples.index import (
     CannotSayError,
+    DamagedIndexError,
     IndexReceipt,
     TextIndex,
     build_index,
@@ -165,11 +166,54 @@ def test_an_index_of_something_else_is_stale(tmp_path: Path, change: dict[str, o
     assert open_index(tmp_path / "index", RECEIPT.model_copy(update=change)) is None
 
 
-def test_an_index_that_is_not_whole_is_none(tmp_path: Path) -> None:
+def test_an_index_without_a_receipt_is_none(tmp_path: Path) -> None:
     assert open_index(tmp_path / "missing", RECEIPT) is None
     build(tmp_path / "index", ["a"])
-    (tmp_path / "index" / "meta.json").write_text("{")
+    (tmp_path / "index" / "index.json").unlink()
     assert open_index(tmp_path / "index", RECEIPT) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: None,
+        lambda content: b"",
+        lambda content: content[:-1],
+        lambda content: content + b"x",
+        lambda content: bytes([content[0] ^ 1]) + content[1:],
+    ],
+    ids=["gone", "empty", "short", "long", "a bit"],
+)
+def test_damage_to_any_file_is_seen(
+    tmp_path: Path, damage: Callable[[bytes], bytes | None]
+) -> None:
+    folder = tmp_path / "index"
+    build(folder, ["a b", "b"])
+    paths = [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.name != "index.json"
+    ]
+    assert len(paths) > 5
+    for path in paths:
+        content = path.read_bytes()
+        damaged = damage(content)
+        if damaged is None:
+            path.unlink()
+        else:
+            path.write_bytes(damaged)
+        with pytest.raises(DamagedIndexError):
+            open_index(folder, RECEIPT)
+        path.write_bytes(content)
+    assert open_index(folder, RECEIPT) is not None
+
+
+@pytest.mark.parametrize("sums", ["{", "[]", '{"meta.json": 5}', '{"../meta.json": [1, 2]}'])
+def test_sums_that_are_none_are_damage(tmp_path: Path, sums: str) -> None:
+    build(tmp_path / "index", ["a"])
+    (tmp_path / "index" / "sums.json").write_text(sums)
+    with pytest.raises(DamagedIndexError):
+        open_index(tmp_path / "index", RECEIPT)
 
 
 def test_an_open_index_answers_after_its_folder_is_gone(tmp_path: Path) -> None:

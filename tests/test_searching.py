@@ -237,6 +237,41 @@ def test_a_prefix_too_large_for_the_index_is_read(searching: Searching, tmp_path
     assert find(searching, searched, "x -" + "𓀀" * 255 + "*").rows.tolist() == [0]
 
 
+def test_a_question_that_the_index_breaks_off_is_answered_by_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mistudio_widgets.samples.index._MARGIN", 1)
+    searched = searched_in(tmp_path, ["a b", "b", "w a", "", "wa"] * 100, cut=100)
+    index(searched)
+    told: list[str] = []
+    searching = Searching(told.append)
+    first = find(searching, searched, "w*", limit=1)
+    assert (len(first.rows), first.total) == (1, 200)
+    (path,) = searched.index_dir.glob("*.fast")
+    with path.open("r+b") as file:
+        # in place: the open index has it mapped
+        file.write(b"\xff" * path.stat().st_size)
+    # a first page, and a later one of a ranking that was found before
+    assert find(searching, searched, "a").rows.tolist()[:3] == [0, 2, 5]
+    assert find(searching, searched, "w*", offset=198).rows.tolist() == [497, 499]
+    assert find(searching, searched, "-w*").total == 300
+    assert told == [ID]
+    searching.close()
+
+
+def test_a_damaged_index_is_told_of_once(tmp_path: Path) -> None:
+    searched = searched_in(tmp_path, ["x y", "y", "y y", "x"])
+    index(searched)
+    (searched.index_dir / "meta.json").write_text("{}")
+    told: list[str] = []
+    searching = Searching(told.append)
+    for _ in range(2):
+        assert find(searching, searched, "y").rows.tolist() == [0, 1, 2]
+        assert find(searching, searched, "x").rows.tolist() == [0, 3]
+    assert told == [ID]
+    searching.close()
+
+
 def test_what_is_closed_starts_no_search_and_ends_those_that_run(
     searching: Searching, tmp_path: Path
 ) -> None:

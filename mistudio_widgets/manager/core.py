@@ -148,6 +148,9 @@ class Core:
     def _let_go(self, dataset_id: str) -> None:
         """Keep nothing of a dataset open: it goes, or its index does."""
 
+    def _replace_index(self, dataset_id: str) -> None:
+        """Remove an index that was found to be damaged, and have another one built."""
+
     def __enter__(self) -> Self:
         return self
 

@@ -126,6 +126,13 @@ class IndexMethods(Core):
             job = self._new_job(writer, "index", dataset_id, IndexRequest(automatic=automatic))
         return self._submit(job, IndexWork(self._parts, self._is_computing if automatic else None))
 
+    def _replace_index(self, dataset_id: str) -> None:
+        if self.read_only:
+            return
+        with suppress(MiStudioError):
+            self._parts.storage.trash_index(dataset_id)
+            self._auto_indexer.add(dataset_id)
+
     def _index_job(self, writer: CatalogWriter, dataset_id: str) -> Job | None:
         for row in writer.active_jobs():
             if row.snapshot.kind == "index" and row.snapshot.dataset_id == dataset_id:

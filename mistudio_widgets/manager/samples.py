@@ -47,7 +47,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
     def _begin(self) -> None:
         super()._begin()
         self._looking = Looking(self._parts)
-        self._searching = Searching()
+        self._searching = Searching(self._replace_index)
         self._describing: SharedWork[ColumnStatistics] = SharedWork("mistudio-columns")
         self._at_close += [self._describing.close, self._searching.close, self._looking.close]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -24,6 +26,8 @@ _LOOK_S: Final = 0.05
 
 _Rows = npt.NDArray[np.int64]
 _Mask = npt.NDArray[np.bool_]
+
+_log = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
@@ -64,12 +68,18 @@ class Searching:
     """Searches datasets, and remembers the last results.
 
     Later pages of a search keep the order in which its first page came, also when the index is
-    ready in between.
+    ready in between. Where an index cannot be read, the texts are.
+
+    Parameters
+    ----------
+    on_damaged : callable
+        Told of datasets whose index is damaged.
 
     *Threads:* any; searches do not wait for each other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_damaged: Callable[[str], None] = lambda _: None) -> None:
+        self._on_damaged = on_damaged
         self._lock = threading.Lock()
         self._indexes: OrderedDict[str, _OpenIndex] = OrderedDict()
         self._results: OrderedDict[_Key, Scan | samples.Ranking] = OrderedDict()
@@ -107,14 +117,19 @@ class Searching:
         *Cancellation:* within a batch of texts; a search that nobody else waits for ends with it.
         """
         first_row = searched.files.span(searched.split).start
+        by_reading = False
         while True:
-            result = self._result(searched, query, is_first=offset == 0)
+            result = self._result(searched, query, is_first=offset == 0, by_reading=by_reading)
             try:
                 if isinstance(result, Scan):
                     return _page_of_scan(
                         result, first_row, offset, limit, mask, exact_total, progress
                     )
                 return _page_of_ranking(result, first_row, offset, limit, mask)
+            except samples.CannotSayError as error:
+                self._look_again(searched, error)
+                self._drop(searched, query, result)
+                by_reading = True
             except StoppedError:
                 # for others' sake, between our finding it and our waiting for it
                 self._drop(searched, query, result)
@@ -141,15 +156,16 @@ class Searching:
             self.forget(dataset_id)
 
     def _result(
-        self, searched: Searched, query: samples.Query, *, is_first: bool
+        self, searched: Searched, query: samples.Query, *, is_first: bool, by_reading: bool
     ) -> Scan | samples.Ranking:
         key = _key(searched, query)
         with self._lock:
             known = self._results.get(key)
-            if known is not None and not is_first:
+            is_kept = not is_first and not (by_reading and isinstance(known, samples.Ranking))
+            if known is not None and is_kept:
                 self._results.move_to_end(key)
                 return known
-        ranking = self._ranking(searched, query)
+        ranking = None if by_reading else self._ranking(searched, query)
         with self._lock:
             if self._is_closed:
                 raise InterruptedJobError(
@@ -202,8 +218,15 @@ class Searching:
         span = None if searched.split is None else searched.files.span(searched.split)
         try:
             return index.search(query, span)
-        except samples.CannotSayError:
+        except samples.CannotSayError as error:
+            self._look_again(searched, error)
             return None
+
+    def _look_again(self, searched: Searched, error: samples.CannotSayError) -> None:
+        """Have the index opened anew, and looked over, where a question broke off."""
+        if isinstance(error, samples.BrokenOffError):
+            with self._lock:
+                self._indexes.pop(searched.dataset_id, None)
 
     def _index(self, searched: Searched) -> samples.TextIndex | None:
         stamp = samples.index_stamp(searched.index_dir)
@@ -216,13 +239,19 @@ class Searching:
                 del self._indexes[searched.dataset_id]
         if stamp is None:
             return None
-        index = samples.open_index(searched.index_dir, searched.receipt)
-        if index is not None:
-            with self._lock:
-                opened = _OpenIndex(stamp, searched.receipt, index)
-                self._indexes[searched.dataset_id] = opened
-                while len(self._indexes) > _KEPT_INDEXES:
-                    self._indexes.popitem(last=False)
+        try:
+            index = samples.open_index(searched.index_dir, searched.receipt)
+            if index is None:
+                return None
+        except samples.DamagedIndexError:
+            _log.warning("the text index of %s is damaged", searched.dataset_id)
+            # once: whoever cannot have it built again goes on without it
+            index = None
+            self._on_damaged(searched.dataset_id)
+        with self._lock:
+            self._indexes[searched.dataset_id] = _OpenIndex(stamp, searched.receipt, index)
+            while len(self._indexes) > _KEPT_INDEXES:
+                self._indexes.popitem(last=False)
         return index
 
 
@@ -236,7 +265,7 @@ class _Key(NamedTuple):
 class _OpenIndex(NamedTuple):
     stamp: tuple[int, int] | None
     receipt: samples.IndexReceipt
-    opened: samples.TextIndex
+    opened: samples.TextIndex | None
 
 
 def _key(searched: Searched, query: samples.Query) -> _Key:

@@ -16,6 +16,7 @@ pattern     a query's terms as regular expressions of RE2
 highlights  where a search stands in what is shown
 scan        search by reading
 index       search by a full-text index, ranked
+sums        whether files are as they were written
 """
 
 from .columns import describe_splits
@@ -23,7 +24,9 @@ from .filemap import BATCH_BYTES, FileMap, Render, Rows
 from .highlights import first_highlights
 from .index import (
     DISK_SHARE,
+    BrokenOffError,
     CannotSayError,
+    DamagedIndexError,
     IndexReceipt,
     Ranking,
     TextIndex,
@@ -50,7 +53,9 @@ __all__ = [
     "BATCH_BYTES",
     "DISK_SHARE",
     "NO_LENGTH",
+    "BrokenOffError",
     "CannotSayError",
+    "DamagedIndexError",
     "FileMap",
     "IndexReceipt",
     "Lengths",

@@ -1,6 +1,7 @@
 """Search by an index: built once from all texts, then asked in milliseconds.
 
     index.json      the receipt: what the index was made of; written last
+    sums.json       size and CRC-32 of tantivy's files, which does not look at them itself
     meta.json, ...  tantivy's own files; the texts are not among them
 
 The terms of the index are those of `samples.text`, so it finds the rows that a scan finds. A
@@ -9,11 +10,10 @@ build that was stopped leaves a folder without a receipt; the next one starts ov
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -26,6 +26,7 @@ from ..errors import InsufficientDiskSpaceError, StorageError
 from ..progress import Progress
 from ..records import Record
 from .query import Group, Query, Term
+from .sums import has_its_sums, write_sums
 from .text import MAX_TERM_CHARS, UNICODE_VERSION, is_cjk, term_of, terms_of_rows
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ _MARGIN: Final = 1024
 _FORMAT: Final = str(vars(tantivy)["__version__"]).rpartition(" ")[2]
 
 _Rows = npt.NDArray[np.int64]
-_log = logging.getLogger(__name__)
 
 
 class IndexReceipt(Record):
@@ -58,7 +58,7 @@ class IndexReceipt(Record):
         What decides which characters are letters, and how the files are to be read.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     files: tuple[str, ...]
     text_column: str
     unicode_version: str = UNICODE_VERSION
@@ -67,6 +67,14 @@ class IndexReceipt(Record):
 
 class CannotSayError(Exception):
     """The index does not know; a scan does."""
+
+
+class BrokenOffError(CannotSayError):
+    """Tantivy panicked over the question: the index may be damaged."""
+
+
+class DamagedIndexError(Exception):
+    """The files of an index are not what they were."""
 
 
 def build_index(
@@ -117,6 +125,7 @@ def build_index(
         raise
     _join(writer, progress)
     _let_others_read(folder)
+    write_sums(folder)
     (folder / RECEIPT_NAME).write_text(receipt.model_dump_json(indent=1))
 
 
@@ -145,18 +154,16 @@ class TextIndex:
         ------
         CannotSayError
             A prefix of more than 255 characters, or of fewer that take too many bytes, or one that
-            too many words have in a phrase.
+            too many words have in a phrase. `BrokenOffError`: it could not be read.
         """
         is_scored = any(len(term.words) > 1 or not term.is_prefix for term in query.required)
         # the scores of several groups are added in an order that depends on how many are fetched
         is_steady = not is_scored or len(query.groups) == 1
-        try:
+        with _asking():
             asked = self._any_of([self._group(group) for group in query.groups])
             if span is not None:
                 asked = self._within(asked, span)
             return Ranking(self._searcher, asked, is_scored=is_scored, is_steady=is_steady)
-        except ValueError as error:
-            raise CannotSayError(str(error)) from error
 
     def _group(self, group: Group) -> tantivy.Query:
         required = [(tantivy.Occur.Must, self._term(term)) for term in group.required]
@@ -221,11 +228,17 @@ class Ranking:
         self._rows: _Rows = np.empty(0, np.int64)
 
     def page(self, offset: int, limit: int) -> _Rows:
-        """Return ``limit`` rows from ``offset`` on, or those there are."""
+        """Return ``limit`` rows from ``offset`` on, or those there are.
+
+        Raises
+        ------
+        CannotSayError
+            They could not be read.
+        """
         end = min(offset + limit, self.total)
         start = min(offset, end)
         margin = _MARGIN
-        with self._lock:
+        with self._lock, _asking():
             while start < self._start or end > self._start + len(self._rows):
                 low = max(start - margin, 0) if self._is_steady else 0
                 self._fetch(low, min(end + margin, self.total))
@@ -285,14 +298,36 @@ def index_stamp(folder: Path) -> tuple[int, int] | None:
 
 
 def open_index(folder: Path, wanted: IndexReceipt) -> TextIndex | None:
-    """Open the index in ``folder``; None when it is missing, stale or damaged."""
+    """Open the index in ``folder``; None when it is missing or stale.
+
+    Raises
+    ------
+    DamagedIndexError
+        It is neither, and yet cannot be used.
+    """
     if read_receipt(folder) != wanted:
         return None
     try:
-        return TextIndex(folder)
-    except (OSError, ValueError) as error:
-        _log.warning("the text index cannot be opened: %s", type(error).__name__)
-        return None
+        if has_its_sums(folder):
+            with _asking():
+                return TextIndex(folder)
+    except (OSError, CannotSayError) as error:
+        raise DamagedIndexError from error
+    raise DamagedIndexError
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Map what goes wrong in tantivy."""
+    try:
+        yield
+    except ValueError as error:
+        raise CannotSayError(str(error)) from error
+    except BaseException as error:
+        # a panic of Rust's is no Exception, and its class can be imported from nowhere
+        if type(error).__name__ == "PanicException":
+            raise BrokenOffError from error
+        raise
 
 
 class _Feeder:
