@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,29 @@ def test_what_was_imported_can_be_loaded(manager: DatasetManager, dataset: Datas
     assert set(manager.load(dataset.id)) == {"train"}
     with pytest.raises(InvalidRequestError, match="There is train"):
         manager.load(dataset.id, "test")
+
+
+def test_the_files_of_a_dataset_are_listed_with_their_hashes(
+    manager: DatasetManager, tmp_path: Path
+) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.txt").write_text("one\ntwo\n")
+    job = manager.import_files({split: tmp_path / f"{split}.txt" for split in ("train", "test")})
+    job.wait(60)
+    folder = manager.data_dir / "datasets" / job.dataset_id
+    page = manager.list_files(job.dataset_id)
+    assert (page.total, page.limit, page.offset) == (2, 50, 0)
+    assert {file.split: file.num_rows for file in page.items} == {"train": 2, "test": 2}
+    for file in page.items:
+        content = (folder / file.path).read_bytes()
+        assert (file.size_bytes, file.sha256) == (len(content), sha256(content).hexdigest())
+    assert manager.list_files(job.dataset_id, limit=1, offset=1).items == page.items[1:]
+    with pytest.raises(InvalidRequestError, match="limit"):
+        manager.list_files(job.dataset_id, limit=101)
+    failed = manager.import_dataset(pa.table({"number": [1]}), name="No text")
+    assert failed.wait_until_ended(60)
+    with pytest.raises(InvalidRequestError, match="is error, not ready"):
+        manager.list_files(failed.dataset_id)
 
 
 def test_a_name_comes_from_the_paths(manager: DatasetManager, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ function Figures({ split }: { split: SplitColumns }) {
         <div key={label} className="rounded-lg bg-slate-800/30 p-4">
           <dt className="mb-1 text-sm text-slate-400">{label}</dt>
           <dd className="text-2xl font-bold">{formatCount(value)}</dd>
-          <dd className="mt-1 text-xs text-slate-500">{help}</dd>
+          <dd className="mt-1 text-xs text-slate-400">{help}</dd>
         </div>
       ))}
     </dl>

@@ -7,6 +7,7 @@ import { RequestError } from "./requests";
 import {
   aCard,
   aChip,
+  aFilePage,
   aJob,
   anIndexStatus,
   aPage,
@@ -22,6 +23,7 @@ describe("DatasetDetail", () => {
     const send = vi.fn(async (kind: string, _params: unknown, _options?: unknown) => {
       if (kind === "get_dataset") return goldenRecord();
       if (kind === "list_tokenizations") return records;
+      if (kind === "list_files") return aFilePage();
       if (kind === "tokenize") return { job: aJob(), dataset: aCard() };
       if (kind === "samples") return aPage();
       if (kind === "index_status") return anIndexStatus();
@@ -92,14 +94,14 @@ describe("DatasetDetail", () => {
       skipped_files: ["a.bin"],
     };
     const metadata = { ...record.metadata, download } as typeof record.metadata;
-    const send = async (kind: string) =>
-      kind === "get_dataset" ? { ...record, metadata } : [aTokenization()];
+    const send = async (kind: string) => {
+      if (kind === "list_files") return aFilePage();
+      return kind === "get_dataset" ? { ...record, metadata } : [aTokenization()];
+    };
     show({ send: send as never });
     expect(await screen.findByText("Skipped Files (3)")).toBeTruthy();
-    expect(screen.getAllByRole("listitem").map((item) => item.textContent)).toEqual([
-      "a.bin",
-      "2 more",
-    ]);
+    const items = screen.getAllByRole("listitem").map((item) => item.textContent);
+    expect(items.slice(-2)).toEqual(["a.bin", "2 more"]);
   });
 
   it("asks again when the dataset changed, and says when it cannot be read", async () => {
@@ -109,7 +111,7 @@ describe("DatasetDetail", () => {
     expect(asked("get_dataset")).toHaveLength(2);
     const failing = (() => Promise.reject(refusal)) as never;
     rerender(<DatasetDetail {...props} send={failing} />);
-    expect(await screen.findByText("Refused.")).toBeTruthy();
+    expect((await screen.findAllByText("Refused.")).length).toBeGreaterThan(0);
   });
 
   it("moves between the tabs by arrow keys", async () => {
@@ -175,6 +177,7 @@ describe("DatasetDetail", () => {
   it("says when the same tokenization is there already", async () => {
     const send = async (kind: string) => {
       if (kind === "tokenize") return { job: aJob({ state: "succeeded" }), dataset: aCard() };
+      if (kind === "list_files") return aFilePage();
       return kind === "get_dataset" ? goldenRecord() : [aTokenization()];
     };
     show({ send: send as never });
@@ -315,6 +318,7 @@ describe("DatasetDetail", () => {
   it("shows why a tokenization was refused", async () => {
     const send = async (kind: string) => {
       if (kind === "tokenize") throw refusal;
+      if (kind === "list_files") return aFilePage();
       return kind === "get_dataset" ? goldenRecord() : [];
     };
     show({ send: send as never });
@@ -390,6 +394,42 @@ describe("DatasetDetail", () => {
     expect(screen.queryByRole("button", { name: /^Apply/ })).toBeNull();
   });
 
+  describe("the files", () => {
+    it("have hashes, and further pages", async () => {
+      const { asked } = show({ readOnly: true });
+      expect(await screen.findByText("5 files, each with its SHA-256")).toBeTruthy();
+      const [file] = within(screen.getByRole("list", { name: "Files" })).getAllByRole("listitem");
+      expect(file?.textContent).toBe(
+        "data/train-00000-of-00004.parquettrain • 529,930 rows • 237.21 MB • " +
+          "d0a4a0b0c6f94a70a2b9c0f6ee3ac2f6f1a4c5a7e9b8d3c2f1e0d9c8b7a69584",
+      );
+      expect(asked("list_files").map((call) => call[1])).toEqual([
+        { dataset_id: aCard().id, limit: 10, offset: 0 },
+      ]);
+    });
+
+    it("are shown page by page where there are many", async () => {
+      const send = vi.fn(async (kind: string, params: object) => {
+        if (kind === "get_dataset") return goldenRecord();
+        if (kind === "list_tokenizations") return [];
+        return aFilePage({ limit: 10, total: 25, ...params });
+      });
+      show({ send: send as never });
+      await userEvent.click(await screen.findByRole("button", { name: "Next" }));
+      expect(send).toHaveBeenCalledWith(
+        "list_files",
+        { dataset_id: aCard().id, limit: 10, offset: 10 },
+        expect.anything(),
+      );
+      expect(await screen.findByText("Showing 11-11 of 25")).toBeTruthy();
+    });
+
+    it("are not asked for while there are none", () => {
+      const { asked } = show({ dataset: aCard({ status: "error" }) });
+      expect(asked("list_files")).toEqual([]);
+    });
+  });
+
   describe("Verify files", () => {
     const aVerification = (change: Partial<JobSnapshot> = {}) =>
       aJob({ kind: "verify", tokenization_id: null, phase: "verifying", unit: "bytes", ...change });
@@ -427,7 +467,6 @@ describe("DatasetDetail", () => {
       [{ readOnly: true }],
     ])("is not offered where it would be refused: %o", (change) => {
       show(change);
-      expect(screen.queryByText("Files")).toBeNull();
       expect(button()).toBeNull();
     });
 

@@ -1,22 +1,17 @@
 /** The whole panel: heading, form, list, and the dialogs above them. */
 
 import { Lock } from "lucide-react";
-import { useMemo, useState } from "react";
+import { type ReactNode, useMemo, useState } from "react";
 import type { Snapshot } from "./bridge";
 import { DatasetDetail } from "./DatasetDetail";
 import { DatasetList } from "./DatasetList";
 import { DeleteDialog } from "./DeleteDialog";
 import { DownloadForm } from "./DownloadForm";
-import { formatBytes, plural } from "./format";
 import { ImportForm } from "./ImportForm";
 import { Linked } from "./Linked";
-import type {
-  DatasetCard,
-  ErrorInfo,
-  StorageReport,
-  TokenizationSettingsOutput,
-} from "./protocol.gen";
+import type { DatasetCard, ErrorInfo, TokenizationSettingsOutput } from "./protocol.gen";
 import type { Send } from "./requests";
+import { StorageLine } from "./StorageLine";
 import { type ToastMessage, Toasts } from "./toasts";
 import { usedTokenizers } from "./tokenizations";
 import { classes } from "./ui";
@@ -58,7 +53,11 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
       style={fillsPage?.around ? { minHeight: `calc(100vh - ${fillsPage.around}px)` } : undefined}
     >
       <div data-part="panel.container" className="mx-auto max-w-7xl px-6 py-8">
-        <Header readOnly={state.read_only} storage={state.storage} />
+        <Header readOnly={state.read_only}>
+          {state.storage && (
+            <StorageLine storage={state.storage} disabled={isOff || state.read_only} send={send} />
+          )}
+        </Header>
         {!state.connected && <ConnectionLost />}
         {state.error && <PanelError error={state.error} />}
         {!state.read_only && (
@@ -110,7 +109,7 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
   );
 }
 
-function Header({ readOnly, storage }: { readOnly: boolean; storage: StorageReport | null }) {
+function Header({ readOnly, children }: { readOnly: boolean; children: ReactNode }) {
   return (
     <div data-part="panel.header" className="mb-8">
       <h1
@@ -135,25 +134,7 @@ function Header({ readOnly, storage }: { readOnly: boolean; storage: StorageRepo
       <p data-part="panel.subtitle" className="text-slate-400">
         Manage training datasets from HuggingFace or local sources
       </p>
-      {storage && (
-        <p data-part="panel.storage" className="mt-1 text-xs text-slate-500">
-          {formatBytes(storage.used_bytes)} in {plural(storage.num_datasets, "dataset")} •{" "}
-          {formatBytes(storage.free_bytes)} of {formatBytes(storage.total_bytes)} free
-        </p>
-      )}
-      {storage?.is_low && (
-        <p role="alert" data-part="panel.disk" className="mt-2 text-sm text-yellow-400">
-          The disk is nearly full: {formatBytes(storage.free_bytes)} of{" "}
-          {formatBytes(storage.total_bytes)} are free, and {formatBytes(storage.reserve_bytes)} of
-          them are kept free.
-          {storage.reclaimable_bytes !== null && storage.reclaimable_bytes > 0 && (
-            <>
-              {" "}
-              <code>cleanup()</code> would free {formatBytes(storage.reclaimable_bytes)}.
-            </>
-          )}
-        </p>
-      )}
+      {children}
     </div>
   );
 }

@@ -30,7 +30,7 @@ export function IndexLine({ dataset, jobs, readOnly, disabled, send }: IndexLine
     hidden: readOnly,
   };
   return (
-    <div data-part="index" className="text-xs text-slate-500">
+    <div data-part="index" className="text-xs text-slate-400">
       <p>
         {describeIndex(status, job)}
         {job && <Action {...actions} label="Cancel" onPress={() => cancel(job.id)} />}

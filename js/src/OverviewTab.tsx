@@ -1,6 +1,7 @@
 /** The facts of one dataset's record. */
 
 import type { ReactNode } from "react";
+import { FileList } from "./FileList";
 import {
   formatBytes,
   formatCount,
@@ -26,6 +27,7 @@ export interface OverviewTabProps extends VerifyFilesProps {
 
 export function OverviewTab(props: OverviewTabProps) {
   const { dataset, record, tokenizations, failed, verification } = props;
+  const isReady = dataset.status === "ready" || dataset.status === "tokenizing";
   const canVerify = dataset.status === "ready" && !props.readOnly;
   return (
     <div data-part="overview.root" className="space-y-6">
@@ -54,10 +56,11 @@ export function OverviewTab(props: OverviewTabProps) {
         </div>
       </section>
       <QuickStats dataset={dataset} tokenizations={tokenizations} />
-      {(canVerify || verification !== null) && (
-        <section>
+      {(isReady || verification !== null) && (
+        <section className="space-y-4">
           <SectionTitle>Files</SectionTitle>
-          <VerifyFiles {...props} />
+          {isReady && <FileList {...props} />}
+          {(canVerify || verification !== null) && <VerifyFiles {...props} />}
         </section>
       )}
       {record && <Details record={record} />}
@@ -95,7 +98,7 @@ function QuickStats({ dataset, tokenizations }: QuickStatsProps) {
         />
       </div>
       {newest && ready.length > 1 && (
-        <p data-part="overview.stats.of" className="break-anywhere mt-2 text-xs text-slate-500">
+        <p data-part="overview.stats.of" className="break-anywhere mt-2 text-xs text-slate-400">
           Length and vocabulary are those of the newest of {ready.length} tokenizations:{" "}
           <bdi>{nameTokenization(newest)}</bdi>
         </p>
@@ -160,7 +163,7 @@ function QuickStat({ label, tone, value, unit, note }: QuickStatProps) {
         </div>
       )}
       {note && (
-        <div data-part="stat.note" className="text-xs text-slate-500">
+        <div data-part="stat.note" className="text-xs text-slate-400">
           {note}
         </div>
       )}
@@ -187,8 +190,12 @@ function Details({ record }: { record: DatasetRecord }) {
 function Detail({ label, children }: { label: string; children: ReactNode }) {
   return (
     <div className="min-w-0">
-      <dt className="mb-1 text-sm text-slate-500">{label}</dt>
-      <dd className="break-anywhere font-mono text-sm text-slate-200">{children}</dd>
+      <dt data-part="info.label" className="mb-1 text-sm text-slate-500">
+        {label}
+      </dt>
+      <dd data-part="info.value" className="break-anywhere font-mono text-sm text-slate-200">
+        {children}
+      </dd>
     </div>
   );
 }
@@ -216,17 +223,22 @@ function SkippedFiles({ record }: { record: DatasetRecord }) {
 }
 
 function detailsOf(record: DatasetRecord): [string, string][] {
+  const { download } = record.metadata;
   const rows: [string, string | null][] = [
     ["Dataset ID", record.id],
     ["HuggingFace Repository", record.repo_id],
     ["Config", record.config],
+    ["Revision", record.revision],
     ["Commit", record.commit],
+    ["Downloaded", download?.downloaded_bytes ? formatBytes(download.downloaded_bytes) : null],
+    ["Splits Asked For", record.splits?.join(", ") ?? null],
     ["Splits", listPairs(record.split_info, (rows) => plural(rows, "sample"))],
     ["Columns", listPairs(record.columns, (type) => type)],
     ["Text Column", record.text_column],
     ["Created", formatTime(record.created_at)],
     ["Last Updated", formatTime(record.updated_at)],
     ["Path", record.file_path],
+    ["Tokenizations Path", record.tokenized_path],
     ["In Use By", record.in_use_by.join(", ")],
   ];
   return rows.filter((row): row is [string, string] => Boolean(row[1]));

@@ -122,7 +122,7 @@ function Figure({ part, label, note, isBad, children }: FigureProps) {
       </dd>
       <dd
         title={note ?? undefined}
-        className={classes("h-4 truncate", isBad ? "text-red-400" : "text-slate-500")}
+        className={classes("h-4 truncate", isBad ? "text-red-400" : "text-slate-400")}
       >
         <bdi>{note}</bdi>
       </dd>

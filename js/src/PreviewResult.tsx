@@ -27,7 +27,7 @@ export function PreviewResult({ preview, isOld }: { preview: TokenPreview; isOld
           : `This sample would be dropped: ${describeDrop(dropped)}`}
       </p>
       {is_cut && (
-        <p className="mt-1 text-xs text-slate-500">
+        <p className="mt-1 text-xs text-slate-400">
           Only the beginning of this sample is shown: it is longer.
         </p>
       )}
@@ -85,7 +85,7 @@ function Mask({ preview: { tokens } }: { preview: TokenPreview }) {
           ))}
         </div>
       </div>
-      <p className="mt-2 text-xs text-slate-500">
+      <p className="mt-2 text-xs text-slate-400">
         1 = attend to token, 0 = ignore (padding)
         {tokens.length > MASK_SHOWN && ` • the first ${formatCount(MASK_SHOWN)} are shown`}
       </p>

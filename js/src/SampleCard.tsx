@@ -89,7 +89,7 @@ function Text({ sample, isOpen }: { sample: Sample; isOpen: boolean }) {
   const { text, text_start, num_chars } = sample;
   if (text === null || text === "") {
     return (
-      <p data-part="sample.text" className="text-sm italic text-slate-500">
+      <p data-part="sample.text" className="text-sm italic text-slate-400">
         {text === null ? "No text" : "Empty text"}
       </p>
     );
@@ -109,7 +109,7 @@ function Text({ sample, isOpen }: { sample: Sample; isOpen: boolean }) {
         <Marked pieces={isOpen ? piecesOf(sample) : previewOf(sample)} />
       </p>
       {isOpen && isCut && (
-        <p className="mt-1 text-xs text-slate-500">
+        <p className="mt-1 text-xs text-slate-400">
           Characters {formatCount(text_start + 1)} to {formatCount(text_start + shown)} of{" "}
           {formatCount(num_chars)} are shown
         </p>
@@ -162,9 +162,9 @@ function Value({ cell }: { cell: Cell | undefined }) {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
   return (
     <>
-      {value === null || value === undefined ? <i className="text-slate-500">null</i> : text}
+      {value === null || value === undefined ? <i className="text-slate-400">null</i> : text}
       {is_cut && (
-        <span className="text-slate-500">
+        <span className="text-slate-400">
           {" "}
           (cut{size != null && unit != null && `, ${describeSize(size, unit)} in all`})
         </span>

@@ -76,7 +76,7 @@ export function FilterRow({ splits, filters, onChange }: FilterRowProps) {
           ))}
         </select>
       </div>
-      <p id={id} className="mt-2 text-xs text-slate-500">
+      <p id={id} className="mt-2 text-xs text-slate-400">
         All words must occur. "a phrase", begin*, -without, this OR that
       </p>
     </div>

@@ -62,7 +62,7 @@ function Shown({ view }: { view: TokenView }) {
       {isSpelled ? (
         <TokenLegend />
       ) : (
-        <p className="text-xs text-slate-500">
+        <p className="text-xs text-slate-400">
           The tokenizer is not there any more as it was: ids are shown instead.
         </p>
       )}

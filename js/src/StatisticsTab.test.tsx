@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { Histogram } from "./Histogram";
 import { RequestError } from "./requests";
 import { StatisticsTab, type StatisticsTabProps } from "./StatisticsTab";
-import { aCard, aTokenization, columnStatistics } from "./testing/wire";
+import { aCard, aJob, aTokenization, columnStatistics } from "./testing/wire";
 
 function show(change: Partial<StatisticsTabProps> = {}) {
   const send = vi.fn(async (_kind: string, _params: unknown, _options?: unknown) =>
@@ -14,6 +14,7 @@ function show(change: Partial<StatisticsTabProps> = {}) {
     dataset: aCard(),
     records: [aTokenization()],
     failed: null,
+    jobs: [],
     disabled: false,
     send: send as never,
     ...change,
@@ -91,6 +92,16 @@ describe("StatisticsTab", () => {
     update({ records: [], dataset: aCard({ status: "tokenizing" }) });
     expect(screen.getByText(/its figures come with its end/)).toBeTruthy();
     expect(await screen.findByText("Text Length Distribution")).toBeTruthy();
+  });
+
+  it("shows how far a tokenization is whose figures are still to come", () => {
+    const running = aTokenization({ id: "tok_running", status: "tokenizing" });
+    const job = aJob({ tokenization_id: running.id, progress: 25 });
+    show({ records: [running, aTokenization()], jobs: [job] });
+    const bar = screen.getByRole("progressbar");
+    expect(bar.getAttribute("aria-valuenow")).toBe("25");
+    expect(part("stats.running").contains(bar)).toBe(true);
+    expect(part("stats.grid")).toBeTruthy();
   });
 
   it("waits for the kernel, and says when it cannot tell", async () => {

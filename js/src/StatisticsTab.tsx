@@ -6,7 +6,8 @@ import { CharactersSection } from "./CharactersSection";
 import { DetailSelect } from "./fields";
 import { capitalize, formatCount, formatDecimal, formatShare } from "./format";
 import { Histogram } from "./Histogram";
-import type { DatasetCard as Card, TokenizationRecord } from "./protocol.gen";
+import { JobProgress } from "./JobProgress";
+import type { DatasetCard as Card, JobSnapshot, TokenizationRecord } from "./protocol.gen";
 import type { Send } from "./requests";
 import { StatisticsBox } from "./StatisticsBox";
 import { TokenAccounting } from "./TokenAccounting";
@@ -19,11 +20,13 @@ export interface StatisticsTabProps {
   /** The newest first; null until the kernel has answered. */
   records: readonly TokenizationRecord[] | null;
   failed: Failed | null;
+  jobs: readonly JobSnapshot[];
   disabled: boolean;
   send: Send;
 }
 
-export function StatisticsTab({ dataset, records, failed, disabled, send }: StatisticsTabProps) {
+export function StatisticsTab(props: StatisticsTabProps) {
+  const { dataset, records, failed, jobs, disabled, send } = props;
   const [chosen, setChosen] = useState("");
   const ready = records?.filter(({ status }) => status === "ready") ?? [];
   const record = ready.find(({ id }) => id === chosen) ?? ready[0];
@@ -31,6 +34,7 @@ export function StatisticsTab({ dataset, records, failed, disabled, send }: Stat
     <div data-part="stats.root" className="space-y-6">
       {failed && <ErrorBox {...failed} />}
       {records === null && !failed && <Loading>Loading statistics...</Loading>}
+      <Running records={records ?? []} jobs={jobs} />
       {ready.length > 1 && record && (
         <DetailSelect
           id="statistics-tokenization"
@@ -55,6 +59,34 @@ export function StatisticsTab({ dataset, records, failed, disabled, send }: Stat
       <CharactersSection dataset={dataset} disabled={disabled} send={send} />
     </div>
   );
+}
+
+interface RunningProps {
+  records: readonly TokenizationRecord[];
+  jobs: readonly JobSnapshot[];
+}
+
+/** Tokenizations whose figures are still to come. */
+function Running({ records, jobs }: RunningProps) {
+  return records.map((record) => {
+    const job = jobs.find(({ tokenization_id }) => tokenization_id === record.id);
+    if (job === undefined) return null;
+    const name = nameTokenization(record);
+    return (
+      <div key={record.id} data-part="stats.running" className="rounded-lg bg-slate-800/30 p-4">
+        <p className="break-anywhere text-sm text-slate-400">
+          Tokenizing: <bdi>{name}</bdi>
+        </p>
+        <JobProgress
+          part="progress.fill progress.fill.processing"
+          name={name}
+          status="tokenizing"
+          job={job}
+          percent={record.progress}
+        />
+      </div>
+    );
+  });
 }
 
 function TokenStatistics({ record, isNamed }: { record: TokenizationRecord; isNamed: boolean }) {

@@ -61,7 +61,7 @@ function visible(text: string): string {
 
 export function TokenLegend() {
   return (
-    <p className="flex flex-wrap gap-3 text-xs text-slate-500">
+    <p data-part="preview.legend" className="flex flex-wrap gap-3 text-xs text-slate-500">
       <span className="flex items-center gap-1">
         <Swatch look="border-emerald-500/30 bg-emerald-500/20" />
         Special tokens (BOS, EOS, PAD, etc.)

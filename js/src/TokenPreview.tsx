@@ -110,7 +110,11 @@ export function TokenPreview({ dataset, splits, settings, disabled, send }: Toke
             onChange={(event) => setText(event.target.value)}
             className={classes("mb-3 w-full resize-y", FIELD)}
           />
-          <p id={`${id}-help`} className="-mt-3 mb-3 text-xs text-slate-500">
+          <p
+            id={`${id}-help`}
+            data-part="preview.counter"
+            className="-mt-3 mb-3 text-xs text-slate-500"
+          >
             Shown as you type • {formatCount(text.length)} / {formatCount(MAX_CHARS)}
           </p>
         </>

@@ -71,7 +71,7 @@ export function TokenizationForm(props: TokenizationFormProps) {
             </>
           )}
         </button>
-        <p role="status" className="mt-2 text-xs text-slate-500 empty:hidden">
+        <p role="status" className="mt-2 text-xs text-slate-400 empty:hidden">
           {noteOn(started, jobs)}
         </p>
       </div>

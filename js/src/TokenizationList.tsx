@@ -64,7 +64,7 @@ function Item({ record, job, ...rest }: ItemProps) {
           <p className="break-anywhere font-mono text-sm text-slate-200">
             <bdi>{record.tokenizer_name}</bdi> • {describeSettings(record.settings)}
           </p>
-          <p className="mt-1 text-xs text-slate-500 empty:hidden">{describeRun(record)}</p>
+          <p className="mt-1 text-xs text-slate-400 empty:hidden">{describeRun(record)}</p>
         </div>
         <div className="flex shrink-0 items-center gap-2">
           <Badge status={record.status} />

@@ -31,6 +31,7 @@ function Row({ id, label, help, error, children }: RowProps) {
       {(error ?? help) !== undefined && (
         <p
           id={`${id}-help`}
+          data-part="tokenization.help"
           className={classes("mt-2 text-xs", error ? "text-red-400" : "text-slate-500")}
         >
           {error ?? help}
@@ -185,7 +186,7 @@ export function Switch(props: SwitchProps) {
           {label}
         </label>
         {help && (
-          <div className="text-xs text-slate-500">
+          <div data-part="toggle.help" className="text-xs text-slate-500">
             {help}
             {children}
           </div>

@@ -2,12 +2,15 @@ import { act, fireEvent, screen, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import widget from "./index";
+import type { ErrorInfo, StorageReport } from "./protocol.gen";
 import { FakeModel } from "./testing/model";
 import { aCard, aTokenization, golden, goldenRecord, goldenState } from "./testing/wire";
 import { LEAVE_MS } from "./usePresence";
 
 // React's act() wants to be told that this is a test
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
+
+const FAILURE = golden("failure")["error"] as ErrorInfo;
 
 let close: () => void = () => undefined;
 
@@ -468,19 +471,46 @@ describe("the panel", () => {
     expect(field.value).toBe("owner/x");
   });
 
-  it.each([
-    [5_000_000_000, "are kept free. cleanup() would free 4.66 GB."],
-    [0, "are kept free."],
-    // a read-only kernel does not measure it
-    [null, "are kept free."],
-  ])("says when the disk is nearly full, and what would be free of %s bytes", (bytes, end) => {
+  it("says when the disk is nearly full", () => {
     const { storage } = goldenState();
     if (storage === null) throw new Error("a storage report is needed");
-    const low = { ...storage, is_low: true, reclaimable_bytes: bytes };
-    const { panel } = show({ ...goldenState(), storage: low });
-    const text = panel.getByRole("alert").textContent;
-    expect(text).toContain("49.19 GB of 97.87 GB are free");
-    expect(text.endsWith(end)).toBe(true);
+    const { panel } = show({ ...goldenState(), storage: { ...storage, is_low: true } });
+    const warning = panel.getByRole("alert").textContent;
+    expect(warning).toContain("The disk is 49.7% full: 49.19 GB of 97.87 GB are free");
+  });
+
+  describe("what nothing needs", () => {
+    const showStorage = (change: Partial<StorageReport>, read_only = false) => {
+      const state = goldenState();
+      if (state.storage === null) throw new Error("a storage report is needed");
+      return show({ ...state, read_only, storage: { ...state.storage, ...change } });
+    };
+    const line = (shadow: ShadowRoot) =>
+      shadow.querySelector('[data-part~="panel.storage"]')?.textContent;
+
+    it("is cleaned up, and is gone from the line", async () => {
+      const { panel, model, shadow } = showStorage({ reclaimable_bytes: 734003200 });
+      expect(line(shadow)).toContain("700 MB can go");
+      await userEvent.click(panel.getByRole("button", { name: /Clean up 700 MB/ }));
+      const [sent] = model.requests("cleanup");
+      act(() => model.reply({ ...golden("reply_cleanup"), request_id: sent?.request_id }));
+      expect(await panel.findByText(/700 MB freed/)).toBeTruthy();
+      expect(panel.queryByRole("button", { name: /Clean up/ })).toBeNull();
+    });
+
+    it("says why it could not be removed", async () => {
+      const { panel, model } = showStorage({ reclaimable_bytes: 1 });
+      await userEvent.click(panel.getByRole("button", { name: /Clean up/ }));
+      const [sent] = model.requests("cleanup");
+      act(() => model.reply({ ...golden("failure"), request_id: sent?.request_id }));
+      expect(await panel.findByText(FAILURE.message)).toBeTruthy();
+      expect(panel.getByRole("button", { name: /Clean up/ })).toBeTruthy();
+    });
+
+    it.each([0, null])("is not spoken of where there is none", (reclaimable_bytes) => {
+      const { panel } = showStorage({ reclaimable_bytes });
+      expect(panel.queryByRole("button", { name: /Clean up/ })).toBeNull();
+    });
   });
 
   it("says when the kernel is gone, disables its buttons, and recovers", async () => {
@@ -551,7 +581,7 @@ describe("toasts", () => {
     expect(screen.queryByText("null")).toBeNull();
   });
 
-  const texts = (shadow: ShadowRoot) => shadow.querySelector('[aria-live="polite"]')?.textContent;
+  const texts = (shadow: ShadowRoot) => shadow.querySelector('[role="status"]')?.textContent;
 
   it.each([
     ["ds_gone", "No space.", "Tokenization failed: No space."],

@@ -9,6 +9,7 @@ export interface Protocol {
   request:
     | ListDatasets
     | GetDataset
+    | ListFiles
     | PlanDownload
     | Download
     | ImportFiles
@@ -130,6 +131,16 @@ export interface ListDatasets {
 export interface GetDataset {
   dataset_id: string;
   kind: "get_dataset";
+  request_id: string;
+}
+/**
+ * A page of the files of one dataset, with their hashes.
+ */
+export interface ListFiles {
+  dataset_id: string;
+  kind: "list_files";
+  limit?: number;
+  offset?: number;
   request_id: string;
 }
 /**
@@ -471,6 +482,7 @@ export interface Results {
   import_files: Started;
   index_status: IndexStatus;
   list_datasets: PageDatasetCard;
+  list_files: PageDataFile;
   list_tokenizations: TokenizationRecord[];
   pause: JobSnapshot;
   ping: Pong;
@@ -864,6 +876,22 @@ export interface PageDatasetCard {
   limit: number;
   offset: number;
   total: number | null;
+}
+export interface PageDataFile {
+  items: DataFile[];
+  limit: number;
+  offset: number;
+  total: number | null;
+}
+/**
+ * One Parquet file of a dataset; ``path`` is relative to the dataset's folder.
+ */
+export interface DataFile {
+  num_rows: number;
+  path: string;
+  sha256: string;
+  size_bytes: number;
+  split: string;
 }
 /**
  * One tokenization, as the catalog and its receipt know it.

@@ -216,7 +216,9 @@ export function EmptyState({ icon, title, children }: EmptyStateProps) {
         {icon}
       </div>
       <p className="text-lg text-slate-400">{title}</p>
-      <p className="mt-2 text-slate-500">{children}</p>
+      <p data-part="nothing.text" className="mt-2 text-slate-500">
+        {children}
+      </p>
     </div>
   );
 }

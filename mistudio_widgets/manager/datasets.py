@@ -94,6 +94,31 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         """Return one dataset; raises `NotFoundError`."""
         return self._view.dataset(dataset_id)
 
+    def list_files(self, dataset_id: str, *, limit: int = 50, offset: int = 0) -> Page[DataFile]:
+        """Return a page of the files that a ready dataset consists of, each with its hash.
+
+        Parameters
+        ----------
+        dataset_id : str
+        limit : int, 1..100
+        offset : int
+
+        Raises
+        ------
+        InvalidRequestError
+            The dataset is not ready.
+        CorruptFileError
+            Its manifest is gone.
+        NotFoundError
+        """
+        limit = whole_number(limit, "limit", least=1, most=100)
+        offset = whole_number(offset, "offset")
+        must_be_ready(self.get_dataset(dataset_id))
+        files = self._parts.storage.read_manifest(dataset_id).files
+        return Page(
+            items=files[offset : offset + limit], total=len(files), limit=limit, offset=offset
+        )
+
     def import_files(
         self,
         paths: str

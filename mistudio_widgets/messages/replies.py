@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from ..errors import ConfigNotFoundError, InvalidRequestError, MiStudioError, SplitNotFoundError
 from ..records import (
     ColumnStatistics,
+    DataFile,
     DatasetId,
     DatasetRecord,
     DatasetStatus,
@@ -151,6 +152,7 @@ class Results(Record):
 
     list_datasets: Page[DatasetCard]
     get_dataset: DatasetRecord
+    list_files: Page[DataFile]
     plan_download: DownloadPlan
     download: Started
     import_files: Started

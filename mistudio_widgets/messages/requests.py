@@ -54,6 +54,15 @@ class GetDataset(_Request):
     dataset_id: DatasetId
 
 
+class ListFiles(_Request):
+    """A page of the files of one dataset, with their hashes."""
+
+    kind: Literal["list_files"]
+    dataset_id: DatasetId
+    limit: int = Field(default=50, ge=1, le=100)
+    offset: int = Field(default=0, ge=0)
+
+
 class PlanDownload(_Request):
     """What a download would fetch."""
 
@@ -257,6 +266,7 @@ class Abort(_Request):
 Request = Annotated[
     ListDatasets
     | GetDataset
+    | ListFiles
     | PlanDownload
     | Download
     | ImportFiles

@@ -143,6 +143,7 @@ def _freed(num_bytes: int) -> Freed:
 HANDLERS: Final[Mapping[str, Callable[[Answers, DatasetManager, _Given], _Result]]] = {
     "list_datasets": lambda answers, _, given: answers._list(given),  # noqa: SLF001
     "get_dataset": lambda _, manager, given: manager.get_dataset(**given),
+    "list_files": lambda _, manager, given: manager.list_files(**given),
     "plan_download": lambda _, manager, given: manager.plan_download(**given),
     "download": lambda answers, manager, given: answers._add(manager.download, given),  # noqa: SLF001
     "import_files": lambda answers, manager, given: answers._add(manager.import_files, given),  # noqa: SLF001

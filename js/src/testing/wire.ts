@@ -9,6 +9,7 @@ import type {
   DownloadPlan,
   IndexStatus,
   JobSnapshot,
+  PageDataFile,
   PageSample,
   PanelState,
   Sample,
@@ -80,6 +81,11 @@ export function aSample(change: Partial<Sample> = {}): Sample {
   if (sample === undefined) throw new Error("the golden page has no sample");
   return { ...sample, ...change };
 }
+
+export const aFilePage = (change: Partial<PageDataFile> = {}): PageDataFile => ({
+  ...result<PageDataFile>("list_files"),
+  ...change,
+});
 
 export const aTokenView = (change: Partial<TokenView> = {}): TokenView => ({
   ...result<TokenView>("sample_tokens"),
