@@ -524,6 +524,61 @@ def test_a_forked_child_writes_lines_of_its_own(tmp_path: Path) -> None:
     assert len(children) == 20
 
 
+def test_a_child_that_was_forked_under_the_lock_does_not_keep_it(tmp_path: Path) -> None:
+    code = (
+        "import fcntl, logging, os, sys\n"
+        "from pathlib import Path\n"
+        "from mistudio_widgets.logs.file import LogFile\n"
+        "path = Path(sys.argv[1])\n"
+        "class Forking(LogFile):\n"
+        "    child = None\n"
+        "    def _is_at_path(self, descriptor):\n"
+        "        self.child = self.child or os.fork()\n"
+        "        if not self.child:\n"
+        "            sys.stdin.read()\n"
+        "            os._exit(0)\n"
+        "        return super()._is_at_path(descriptor)\n"
+        "logger = logging.Logger('alone')\n"
+        "logger.addHandler(Forking(path, logger))\n"
+        "logger.info('told')\n"
+        "with path.open() as file: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "print('free')"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "mistudio.log")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "free\n"
+    assert (tmp_path / "mistudio.log").read_text() == "told\n"
+
+
+def test_where_a_files_number_changes_lines_are_written_all_the_same(tmp_path: Path) -> None:
+    class Changing(LogFile):
+        def _is_at_path(self, descriptor: int) -> bool:
+            return False
+
+    handler = Changing(tmp_path / "mistudio.log", LOGGER, max_bytes=10)
+    write(handler, "the first")
+    write(handler, "the second")
+    assert lines_of(tmp_path) == ["the first", "the second"]
+
+
+def test_a_secret_in_a_foreign_error_is_not_written(
+    log: Callable[[], object], tmp_path: Path
+) -> None:
+    log()
+    said = "GET https://me:pw@cdn.example/f?X-Signature=abcdef with hf_abcdefghijklmnopqrst"
+    ELSEWHERE.warning("it failed: %s", said)
+    ELSEWHERE.error("it failed", exc_info=RuntimeError(said))
+    text = log_of(tmp_path)
+    assert text.count("https://cdn.example/f?...") == 2
+    assert not [secret for secret in ("pw@", "Signature", "abcdef") if secret in text]
+
+
 def test_threads_open_and_close_without_a_doubled_line(tmp_path: Path) -> None:
     stop = threading.Event()
 

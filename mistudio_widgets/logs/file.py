@@ -16,6 +16,8 @@ NUM_FILES: Final = 5
 
 _LOCK_S: Final = 0.5
 _LOCK_POLL_S: Final = 0.002
+# on some file systems a file's number changes from look to look, and none would be the right one
+_MAX_LOOKS: Final = 50
 
 
 class LogFile(logging.Handler):
@@ -91,15 +93,16 @@ class LogFile(logging.Handler):
             self._is_complaining = False
 
     def _append(self, data: bytes) -> None:
-        while True:
+        for look in range(_MAX_LOOKS):
+            is_last = look == _MAX_LOOKS - 1
             descriptor = self._open()
             try:
                 is_locked = _lock(descriptor)
-                if is_locked and not self._is_at_path(descriptor):
+                if is_locked and not is_last and not self._is_at_path(descriptor):
                     # it was rotated away while this waited
                     continue
                 size = os.fstat(descriptor).st_size
-                if is_locked and size and size + len(data) > self._max_bytes:
+                if is_locked and not is_last and size and size + len(data) > self._max_bytes:
                     self._rotate()
                     continue
                 _write_whole(descriptor, data, back_to=size if is_locked else None)
