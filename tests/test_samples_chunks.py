@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from test_samples_cells import not_utf8
 from test_samples_pages import NUM_ROWS, TEXTS, typed_columns
 
-from mistudio_widgets.samples import FileMap, thrift
+from mistudio_widgets.samples import FileMap, chunks, thrift
 from mistudio_widgets.samples.chunks import PageReader
 from mistudio_widgets.samples.filemap import Part
 from mistudio_widgets.samples.footers import CannotCutError
@@ -24,6 +24,10 @@ LISTS = {"list", "map"}
 
 def part_of(path: Path) -> Part:
     return FileMap({"train": [path]}, "text").parts["train"][0]
+
+
+def read(reader: PageReader, part: Part, numbers: np.ndarray[Any, Any]) -> pa.Table:
+    return pa.concat_tables(reader.read(part, numbers))
 
 
 @pytest.mark.parametrize(
@@ -54,11 +58,11 @@ def test_pages_hold_what_the_file_does(tmp_path: Path, options: dict[str, Any]) 
         reader, part = PageReader(), part_of(path)
         if name in LISTS:
             with pytest.raises(CannotCutError):
-                reader.read(part, numbers)
+                read(reader, part, numbers)
             continue
         whole = pq.ParquetFile(path).read()
         for _ in range(2):
-            found = reader.read(part, numbers)
+            found = read(reader, part, numbers)
             assert found.schema.equals(whole.schema.remove_metadata())
             # as text, for NaN equals nothing
             assert str(found.to_pylist()) == str(whole.take(numbers).to_pylist())
@@ -71,7 +75,42 @@ def test_many_pages_are_read_by_two_threads(tmp_path: Path) -> None:
     reader, part = PageReader(), part_of(path)
     numbers = np.arange(0, 9000, 90)
     for _ in range(2):
-        assert reader.read(part, numbers)["text"].to_pylist() == [texts[n] for n in numbers]
+        assert read(reader, part, numbers)["text"].to_pylist() == [texts[n] for n in numbers]
+
+
+def test_a_page_is_unpacked_once_for_all_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [f"{number} " * 1000 for number in range(300)]
+    pq.write_table(
+        pa.table({"text": texts}), path, data_page_size=100_000, write_batch_size=30,
+        use_dictionary=False,
+    )  # fmt: skip
+    opened: list[int] = []
+    small_file = chunks.small_file
+
+    def counted(*given: Any) -> bytes:
+        opened.append(len(given[4]))
+        return small_file(*given)
+
+    monkeypatch.setattr(chunks, "small_file", counted)
+    numbers = np.arange(0, 300, 7)
+    expected = [texts[number] for number in numbers]
+    assert read(PageReader(), part_of(path), numbers)["text"].to_pylist() == expected
+    num_pages = sum(opened)
+    assert 5 < num_pages < 20
+    # each page is a piece of its own, or all are one
+    for num_bytes, pieces in ((1, [1] * num_pages), (2**30, [num_pages])):
+        monkeypatch.setattr(chunks, "_PIECE_BYTES", num_bytes)
+        opened.clear()
+        assert read(PageReader(), part_of(path), numbers)["text"].to_pylist() == expected
+        assert opened == pieces
+    monkeypatch.setattr(chunks, "_PORTION_BYTES", 1)
+    opened.clear()
+    portions = list(PageReader().read(part_of(path), numbers))
+    assert len(portions) == len(opened) == num_pages
+    assert pa.concat_tables(portions)["text"].to_pylist() == expected
 
 
 def test_nested_structs_with_nulls_at_every_depth(tmp_path: Path) -> None:
@@ -85,13 +124,13 @@ def test_nested_structs_with_nulls_at_every_depth(tmp_path: Path) -> None:
     )
     pq.write_table(pa.table({"x": pa.array(rows, kind)}), path, data_page_size=200)
     numbers = np.arange(0, 300, 3)
-    assert PageReader().read(part_of(path), numbers)["x"].to_pylist() == rows[::3]
+    assert read(PageReader(), part_of(path), numbers)["x"].to_pylist() == rows[::3]
 
 
 def test_text_that_is_not_utf8_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": not_utf8(b"fine", b"\xed\xa0\x80")}), path)
-    found = PageReader().read(part_of(path), np.array([1]))
+    found = read(PageReader(), part_of(path), np.array([1]))
     assert found["text"].cast(pa.binary()).to_pylist() == [b"\xed\xa0\x80"]
 
 
@@ -106,12 +145,12 @@ def test_a_damaged_file_is_left_to_others(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         # it may read other rows right, but never ends in another error
         try:
-            PageReader().read(part, np.array([5, 900]))
+            read(PageReader(), part, np.array([5, 900]))
         except CannotCutError:
             continue
     path.unlink()
     with pytest.raises(CannotCutError):
-        PageReader().read(part, np.array([5]))
+        read(PageReader(), part, np.array([5]))
 
 
 @given(st.binary(max_size=200), st.integers(1, 13))

@@ -20,7 +20,7 @@ from test_samples_cells import not_utf8
 
 from mistudio_widgets.errors import CorruptFileError, JobCancelled
 from mistudio_widgets.progress import Progress
-from mistudio_widgets.samples import FileMap, RowReader
+from mistudio_widgets.samples import FileMap, Row, RowReader
 from mistudio_widgets.samples.cells import row_cells
 from mistudio_widgets.samples.columns import count_duplicates, describe_splits
 from mistudio_widgets.samples.lengths import count_characters, rows_within
@@ -62,6 +62,10 @@ def typed_columns(num_rows: int) -> dict[str, pa.Array]:
 TEXTS = pa.array([None if n % 50 == 7 else f"text {n} " * (n % 40) for n in range(NUM_ROWS)])
 
 
+def whole(row: Row) -> Row:
+    return row
+
+
 def brute_force(paths: list[Path], column: str) -> list[tuple[Any, Any]]:
     rows: list[tuple[Any, Any]] = []
     for path in paths:
@@ -88,11 +92,36 @@ def test_every_type_reads_the_same_by_page_as_in_whole(
     pq.write_table(table, path, row_group_size=200, data_page_size=500)
     files = FileMap({"train": [path]}, "text")
     asked = [*range(195, 215), 499, 0, 7, 300]
-    found = RowReader().read(files, [("train", row) for row in asked], Progress())
+    found = RowReader().read(files, [("train", row) for row in asked], whole, Progress())
     expected = brute_force([path], "text")
     assert [(row.row, row.text, row.columns) for row in found] == [
         (row, *expected[row]) for row in asked
     ]
+
+
+@pytest.mark.parametrize("beside", ["int", "list", "map"])
+def test_only_some_of_many_long_rows_are_held_at_a_time(
+    tmp_path: Path, beside: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("chunks", "pages"):
+        monkeypatch.setattr(f"mistudio_widgets.samples.{module}._PORTION_BYTES", 2**21)
+    monkeypatch.setattr("mistudio_widgets.samples.filemap.BATCH_BYTES", 2**21)
+    texts = [f"{number:07} " * 2**17 for number in range(40)]
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": texts, beside: typed_columns(40)[beside]})
+    pq.write_table(table, path, row_group_size=20, write_batch_size=1, use_dictionary=False)
+    del table
+    files = FileMap({"train": [path]}, "text")
+    before, held = pa.total_allocated_bytes(), []
+
+    def show(row: Row) -> bool:
+        held.append(pa.total_allocated_bytes() - before)
+        return row.text == texts[row.row]
+
+    reader = RowReader()
+    assert all(reader.read(files, [("train", row) for row in range(40)], show, Progress()))
+    assert len(held) == 40
+    assert max(held) < 12 * 2**20
 
 
 def test_plain_types_are_read_by_skipping(tmp_path: Path) -> None:
@@ -138,7 +167,7 @@ def test_any_rows_of_any_files_equal_brute_force(data: st.DataObject) -> None:
         if not expected:
             return
         asked = data.draw(st.lists(st.integers(0, len(expected) - 1), max_size=30))
-        found = RowReader().read(files, [files.split_of(row) for row in asked], Progress())
+        found = RowReader().read(files, [files.split_of(row) for row in asked], whole, Progress())
         assert [(row.text, row.columns) for row in found] == [expected[row] for row in asked]
         assert [files.span(row.split).start + row.row for row in found] == asked
         start = data.draw(st.integers(0, files.num_rows["b"] + 1))
@@ -155,7 +184,7 @@ def test_columns_of_any_name(tmp_path: Path, odd: str, other: list[Any]) -> None
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["a", "b"], odd: other}), path)
     files = FileMap({"train": [path]}, "text")
-    found = RowReader().read(files, [("train", 1)], Progress())
+    found = RowReader().read(files, [("train", 1)], whole, Progress())
     assert found[0].text == "b"
     assert found[0].columns[odd].value == other[1]
 
@@ -165,7 +194,7 @@ def test_a_folder_with_marks_of_a_pattern(tmp_path: Path) -> None:
     folder.mkdir()
     pq.write_table(pa.table({"text": ["a", "b"], "n": [[1], [2]]}), folder / "x?.parquet")
     files = FileMap({"train": [folder / "x?.parquet"]}, "text")
-    assert RowReader().read(files, [("train", 1)], Progress())[0].text == "b"
+    assert RowReader().read(files, [("train", 1)], whole, Progress())[0].text == "b"
 
 
 def test_two_columns_of_one_name_and_no_text_column(tmp_path: Path) -> None:
@@ -173,7 +202,7 @@ def test_two_columns_of_one_name_and_no_text_column(tmp_path: Path) -> None:
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"])
     pq.write_table(table, path)
     files = FileMap({"train": [path]}, None)
-    found = RowReader().read(files, [("train", 0)], Progress())[0]
+    found = RowReader().read(files, [("train", 0)], whole, Progress())[0]
     assert found.text is None
     assert {name: cell.value for name, cell in found.columns.items()} == {"x": 1, "x (2)": 2}
 
@@ -190,7 +219,7 @@ def test_a_text_column_that_a_file_lacks_is_null_there(tmp_path: Path) -> None:
         (3, [None, None]),
     ]
     assert [first for first, _ in files.texts("train", 2)] == [2, 3]
-    found = RowReader().read(files, [("train", 2), ("train", 4)], Progress())
+    found = RowReader().read(files, [("train", 2), ("train", 4)], whole, Progress())
     assert [row.text for row in found] == [None, None]
 
 
@@ -200,7 +229,7 @@ def test_text_that_is_not_utf8_is_the_same_in_a_page_and_in_a_scan(tmp_path: Pat
     pq.write_table(pa.table({"text": not_utf8(*contents)}), path, row_group_size=600)
     files = FileMap({"train": [path]}, "text")
     asked = [("train", row) for row in (0, 699, 700, 999)]
-    shown = [row.text for row in RowReader().read(files, asked, Progress())]
+    shown = [row.text for row in RowReader().read(files, asked, whole, Progress())]
     assert shown == ["fine", "fine", "\\xed\\xa0\\x80ok", "fine"]
     scanned = [text for _, texts in files.texts("train") for text in texts.to_pylist()]
     assert scanned[700] == shown[2]
@@ -216,15 +245,15 @@ def test_a_file_that_is_gone_replaced_or_damaged_is_named(tmp_path: Path) -> Non
     path.write_bytes(content)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     with pytest.raises(CorruptFileError, match=r"a\.parquet of the dataset cannot be read"):
-        reader.read(files, [("train", 5)], Progress())
+        reader.read(files, [("train", 5)], whole, Progress())
     with pytest.raises(CorruptFileError, match=r"a\.parquet of the dataset cannot be read"):
         list(files.texts("train"))
     pq.write_table(pa.table({"text": ["other"]}), path)
     with pytest.raises(CorruptFileError, match="has changed"):
-        reader.read(files, [("train", 5)], Progress())
+        reader.read(files, [("train", 5)], whole, Progress())
     path.unlink()
     with pytest.raises(CorruptFileError, match="is missing"):
-        reader.read(files, [("train", 5)], Progress())
+        reader.read(files, [("train", 5)], whole, Progress())
     with pytest.raises(CorruptFileError, match="is missing"):
         list(files.texts("train"))
     path.write_bytes(b"no parquet")
@@ -239,7 +268,7 @@ def test_a_cancelled_read_stops(tmp_path: Path) -> None:
     progress.cancel()
     files = FileMap({"train": [path]}, "text")
     with pytest.raises(JobCancelled):
-        RowReader().read(files, [("train", 0)], progress)
+        RowReader().read(files, [("train", 0)], whole, progress)
     with pytest.raises(JobCancelled):
         describe_splits(files, progress)
     with pytest.raises(JobCancelled):

@@ -22,6 +22,7 @@ from ..records import (
 from ..samples import (
     Mask,
     Query,
+    Row,
     check_range,
     describe_splits,
     parse,
@@ -324,13 +325,16 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
     ) -> tuple[Sample, ...]:
         """Read global rows as samples, in the order given."""
         places = [looked.files.split_of(row) for row in rows]
-        found = self._looking.rows.read(looked.files, places, progress)
         lengths = {}
         if tokenization is not None:
             for split in {split for split, _ in places}:
                 num_rows = looked.files.num_rows[split]
                 lengths[split] = self._looking.tokens(tokenization, split, num_rows)
-        return tuple(shown_sample(row, lengths.get(row.split), query) for row in found)
+
+        def show(row: Row) -> Sample:
+            return shown_sample(row, lengths.get(row.split), query)
+
+        return tuple(self._looking.rows.read(looked.files, places, show, progress))
 
     def _tokenizer_of(self, record: TokenizationRecord) -> encoders.Tokenizer | None:
         """Return the tokenizer that made a tokenization; None when it is not there as it was."""

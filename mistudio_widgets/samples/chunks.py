@@ -13,9 +13,12 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +33,7 @@ _HEADER_BYTES: Final = 512
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_V2 = 0, 2, 3
 # rows that lie apart mean a page each, 1 or 2 ms of unpacking and a few MB while it is read
 _PIECE_BYTES: Final = 4 * 2**20
+_PORTION_BYTES: Final = 32 * 2**20
 _KEPT_CHUNKS: Final = 512
 _KEPT_FILES: Final = 64
 
@@ -56,6 +60,18 @@ class _Pages:
     sizes: Rows
     first_rows: Rows
 
+    def of(self, rows: Rows) -> Rows:
+        """Return the page that each row lies in."""
+        return np.searchsorted(self.first_rows, rows, side="right") - 1
+
+
+class _Chunk(NamedTuple):
+    """The values of one leaf in a row group."""
+
+    leaf: Leaf
+    described: pq.ColumnChunkMetaData
+    pages: _Pages
+
 
 class PageReader:
     """Reads rows from large row groups; remembers where pages lie.
@@ -68,41 +84,28 @@ class PageReader:
         self._footers: OrderedDict[Any, Footer] = OrderedDict()
         self._chunks: OrderedDict[Any, _Pages] = OrderedDict()
 
-    def read(self, part: Part, numbers: Rows) -> pa.Table:
-        """Return rows of a file, ascending.
+    def read(self, part: Part, numbers: Rows) -> Iterator[pa.Table]:
+        """Read rows of a file, ascending, in portions of which about 32 MB are unpacked at once.
+
+        A page is unpacked whole, however large it is.
 
         Raises
         ------
         CannotCutError
-            Another way has to read this file, or say what is wrong with it.
+            Another way has to read what is left of them, or say what is wrong with it.
         """
-        try:
-            descriptor = os.open(part.path, os.O_RDONLY)
-        except OSError as error:
-            raise CannotCutError from error
-        try:
+        with _opened(part) as descriptor:
             footer = self._footer(part, descriptor)
-            pieces = []
             for group in range(len(part.group_rows) - 1):
                 first, end = part.group_rows[group : group + 2]
                 inside = numbers[(numbers >= first) & (numbers < end)] - first
                 if len(inside):
-                    columns = [
-                        self._field(descriptor, part, footer, leaves, group, inside)
+                    chunks = [
+                        [self._chunk(descriptor, part, footer, group, leaf) for leaf in leaves]
                         for leaves in footer.fields
                     ]
-                    columns = [
-                        column if column.type == kind else column.cast(kind)
-                        for column, kind in zip(columns, part.schema.types, strict=True)
-                    ]
-                    pieces.append(
-                        pa.Table.from_arrays(columns, schema=part.schema.remove_metadata())
-                    )
-            return pa.concat_tables(pieces)
-        except (pa.ArrowException, ValueError, IndexError, KeyError, OSError) as error:
-            raise CannotCutError from error
-        finally:
-            os.close(descriptor)
+                    for rows in _portions(chunks, inside):
+                        yield _read_rows(descriptor, part, footer, chunks, rows)
 
     def _footer(self, part: Part, descriptor: int) -> Footer:
         key = (part.path, part.stamp)
@@ -117,25 +120,10 @@ class PageReader:
                 self._footers.popitem(last=False)
         return footer
 
-    def _field(  # noqa: PLR0917 -- the parts of one question
-        self,
-        descriptor: int,
-        part: Part,
-        footer: Footer,
-        leaves: tuple[Leaf, ...],
-        group: int,
-        rows: Rows,
-    ) -> pa.Array:
-        arrays = []
-        for leaf in leaves:
-            chunk = footer.metadata.row_group(group).column(leaf.number)
-            key = (part.path, part.stamp, group, leaf.number)
-            pages = self._pages(key, descriptor, chunk)
-            read = partial(_read_leaf, descriptor, footer, leaf, chunk, pages)
-            num_pieces = min(-(-_num_bytes(pages, rows) // _PIECE_BYTES), len(rows))
-            pieces = np.array_split(rows, max(num_pieces, 1))
-            arrays.append(pa.concat_arrays(map_in_two_threads(read, pieces)))
-        return _joined(arrays)
+    def _chunk(self, descriptor: int, part: Part, footer: Footer, group: int, leaf: Leaf) -> _Chunk:
+        found = footer.metadata.row_group(group).column(leaf.number)
+        key = (part.path, part.stamp, group, leaf.number)
+        return _Chunk(leaf, found, self._pages(key, descriptor, found))
 
     def _pages(self, key: Any, descriptor: int, chunk: pq.ColumnChunkMetaData) -> _Pages:
         with self._lock:
@@ -212,39 +200,88 @@ def _first_number(reader: thrift.Reader) -> int:
     return found
 
 
-def _num_bytes(pages: _Pages, rows: Rows) -> int:
-    """Return how much must be unpacked for these rows."""
-    return int(pages.sizes[_pages_of(pages, rows)].sum())
+@contextmanager
+def _opened(part: Part) -> Iterator[int]:
+    """Open a file; whatever goes wrong with it is left to others."""
+    try:
+        descriptor = os.open(part.path, os.O_RDONLY)
+    except OSError as error:
+        raise CannotCutError from error
+    try:
+        yield descriptor
+    except (pa.ArrowException, ValueError, IndexError, KeyError, OSError) as error:
+        raise CannotCutError from error
+    finally:
+        os.close(descriptor)
 
 
-def _pages_of(pages: _Pages, rows: Rows) -> Rows:
-    return np.unique(np.searchsorted(pages.first_rows, rows, side="right") - 1)
+def _portions(chunks: list[list[_Chunk]], rows: Rows) -> list[Rows]:
+    """Cut rows of a group into portions that can be read one after another."""
+    sizes = np.zeros(len(rows), dtype=np.int64)
+    for chunk in chain.from_iterable(chunks):
+        sizes += _unpacked(chunk.pages, rows)
+    return _cut(rows, sizes, _PORTION_BYTES)
 
 
-def _read_leaf(  # noqa: PLR0917 -- the parts of one question
-    descriptor: int,
-    footer: Footer,
-    leaf: Leaf,
-    chunk: pq.ColumnChunkMetaData,
-    pages: _Pages,
-    rows: Rows,
-) -> pa.Array:
+def _unpacked(pages: _Pages, rows: Rows) -> Rows:
+    """Return for each row what must be unpacked for it, after those before it."""
+    page = pages.of(rows)
+    return np.where(np.diff(page, prepend=-1) > 0, pages.sizes[page], 0)
+
+
+def _cut(rows: Rows, sizes: Rows, num_bytes: int) -> list[Rows]:
+    """Cut rows into pieces of about ``num_bytes``, never before one that adds nothing."""
+    numbers = (np.cumsum(sizes) - 1) // num_bytes
+    return np.split(rows, np.flatnonzero((np.diff(numbers) > 0) & (sizes[1:] > 0)) + 1)
+
+
+def _read_rows(
+    descriptor: int, part: Part, footer: Footer, chunks: list[list[_Chunk]], rows: Rows
+) -> pa.Table:
+    """Return rows of a group, all columns."""
+    columns = []
+    for field, kind in zip(chunks, part.schema.types, strict=True):
+        read = [_read_chunk(descriptor, footer, chunk, rows) for chunk in field]
+        column = _joined(read)
+        columns.append(column if column.type == kind else column.cast(kind))
+    return pa.Table.from_arrays(columns, schema=part.schema.remove_metadata())
+
+
+def _read_chunk(descriptor: int, footer: Footer, chunk: _Chunk, rows: Rows) -> pa.Array:
+    pieces = _cut(rows, _unpacked(chunk.pages, rows), _PIECE_BYTES)
+    return pa.concat_arrays(
+        map_in_two_threads(partial(_read_piece, descriptor, footer, chunk), pieces)
+    )
+
+
+def _read_piece(descriptor: int, footer: Footer, chunk: _Chunk, rows: Rows) -> pa.Array:
     """Return the values of rows of a group, below the structs that they stand in."""
-    wanted = _pages_of(pages, rows)
+    leaf, described, pages = chunk
+    page = pages.of(rows)
+    wanted = np.unique(page)
     content = [
         os.pread(descriptor, int(pages.ends[page] - pages.starts[page]), int(pages.starts[page]))
         for page in wanted
     ]
     counts = pages.first_rows[wanted + 1] - pages.first_rows[wanted]
     small = small_file(
-        footer, leaf, chunk, pages.dictionary, content, int(counts.sum()), pages.sizes[wanted]
+        footer, leaf, described, pages.dictionary, content, int(counts.sum()), pages.sizes[wanted]
     )
-    with pq.ParquetFile(pa.BufferReader(small)) as file:
-        column = file.read(use_threads=False).column(0).combine_chunks()
+    del content
     firsts = np.cumsum(counts) - counts
-    page = np.searchsorted(wanted, np.searchsorted(pages.first_rows, rows, side="right") - 1)
-    places = rows - pages.first_rows[wanted[page]] + firsts[page]
-    return column.take(pa.array(places))
+    place = np.searchsorted(wanted, page)
+    places = rows - pages.first_rows[wanted[place]] + firsts[place]
+    size = max(_PORTION_BYTES * int(counts.sum()) // int(pages.sizes[wanted].sum()), 1)
+    found = []
+    first = 0
+    with pq.ParquetFile(pa.BufferReader(small), pre_buffer=False) as file:
+        # of very large pages, only what is wanted becomes an array
+        for batch in file.iter_batches(size, use_threads=False):
+            here = places[(places >= first) & (places < first + len(batch))]
+            if len(here):
+                found.append(batch.column(0).take(pa.array(here - first)))
+            first += len(batch)
+    return pa.concat_arrays(found)
 
 
 def _joined(arrays: list[pa.Array]) -> pa.Array:

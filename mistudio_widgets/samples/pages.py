@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import duckdb
 import numpy as np
@@ -39,6 +39,9 @@ _CONFIG: Final = {
 _NO_PREFETCHING: Final = "SET disable_parquet_prefetching = true"
 _ROW_NUMBER: Final = "file_row_number"
 _GLOB: Final = frozenset("*?[]{}")
+_PORTION_BYTES: Final = 32 * 2**20
+
+ShownT = TypeVar("ShownT")
 
 
 @dataclass(frozen=True)
@@ -82,54 +85,89 @@ class RowReader:
             self._connection = None
 
     def read(
-        self, files: FileMap, rows: Sequence[tuple[str, int]], progress: Progress
-    ) -> list[Row]:
-        """Return rows in the order they are asked for.
+        self,
+        files: FileMap,
+        rows: Sequence[tuple[str, int]],
+        show: Callable[[Row], ShownT],
+        progress: Progress,
+    ) -> list[ShownT]:
+        """Return what ``show`` makes of rows, in the order they are asked for.
+
+        Some rows are held at a time, however long they are: about 32 MB of a file, or one page of
+        it, and two files at once.
 
         Parameters
         ----------
         files : FileMap
         rows : sequence of (split, row)
             Rows within their splits, each of which is there.
+        show : callable
+            Called in two threads.
 
         Raises
         ------
         CorruptFileError
             A file is gone, was replaced, or cannot be read.
 
-        *Cancellation:* between files, and while one is read from its start.
+        *Cancellation:* between rows.
         """
         wanted: dict[tuple[str, int], tuple[Part, set[int]]] = {}
         for split, row in rows:
             part, place = files.file_of(split, row)
             wanted.setdefault((split, part.first_row), (part, set()))[1].add(place)
 
-        def read(one: tuple[tuple[str, int], tuple[Part, set[int]]]) -> list[Row]:
+        def read(
+            one: tuple[tuple[str, int], tuple[Part, set[int]]],
+        ) -> dict[tuple[str, int], ShownT]:
             (split, first_row), (part, places) = one
             progress.check()
             part.check()
             numbers = np.array(sorted(places), dtype=np.int64)
-            table = self._read_part(part, numbers, progress)
-            return [
-                Row(split, first_row + number, text, cells)
-                for number, (text, cells) in zip(numbers.tolist(), _rows(table, files), strict=True)
-            ]
+            found = self._rows(part, numbers, files, progress)
+            return {
+                (split, first_row + number): show(Row(split, first_row + number, text, cells))
+                for number, (text, cells) in zip(numbers.tolist(), found, strict=True)
+            }
 
-        read_all = map_in_two_threads(read, list(wanted.items()))
-        found = {(row.split, row.row): row for some in read_all for row in some}
+        found: dict[tuple[str, int], ShownT] = {}
+        for some in map_in_two_threads(read, list(wanted.items())):
+            found |= some
         return [found[key] for key in rows]
 
-    def _read_part(self, part: Part, numbers: Rows, progress: Progress) -> pa.Table:
-        with suppress(CannotCutError):
-            return self._pages.read(part, numbers)
-        if is_like_duckdb(part):
+    def _rows(
+        self, part: Part, numbers: Rows, files: FileMap, progress: Progress
+    ) -> Iterator[tuple[str | None, dict[str, Cell]]]:
+        for table in self._tables(part, numbers, progress):
+            for row in _rows(table, files):
+                progress.check()
+                yield row
+            # not while the next one is read
+            del table
+
+    def _tables(self, part: Part, numbers: Rows, progress: Progress) -> Iterator[pa.Table]:
+        """Read rows of a file, ascending, some at a time."""
+        for way in (self._pages.read, self._skip):
+            with suppress(CannotCutError, duckdb.Error, pa.ArrowException):
+                for table in way(part, numbers):
+                    numbers = numbers[len(table) :]
+                    yield table
+                    del table
+            if not len(numbers):
+                return
+            progress.check()
+        # whatever it was, this way reads it or says what is wrong
+        yield from read_from_start(part, numbers, progress)
+
+    def _skip(self, part: Part, numbers: Rows) -> Iterator[pa.Table]:
+        if not is_like_duckdb(part):
+            return
+        average = int(part.group_bytes.sum()) // max(part.num_rows, 1)
+        size = max(_PORTION_BYTES // max(average, 1), 1)
+        for start in range(0, len(numbers), size):
             with self._cursor() as cursor:
-                try:
-                    return read_skipping(cursor, part, numbers)
-                except (duckdb.Error, pa.ArrowException):
-                    # whatever it is, the other way reads it or says what is wrong
-                    progress.check()
-        return read_from_start(part, numbers, progress)
+                table = read_skipping(cursor, part, numbers[start : start + size])
+            yield table
+            del table
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -214,9 +252,8 @@ def _as_stored(array: pa.Array, kind: pa.DataType) -> pa.Array:
     return array if array.type == kind else array.cast(kind)
 
 
-def read_from_start(part: Part, numbers: Rows, progress: Progress) -> pa.Table:
+def read_from_start(part: Part, numbers: Rows, progress: Progress) -> Iterator[pa.Table]:
     """Read rows of a file, ascending, with pyarrow."""
-    pieces = []
     with reading(part.path) as file:
         for group in range(file.num_row_groups):
             first, end = (int(row) for row in part.group_rows[group : group + 2])
@@ -228,8 +265,7 @@ def read_from_start(part: Part, numbers: Rows, progress: Progress) -> pa.Table:
                 progress.check()
                 here = inside[(inside >= first) & (inside < first + len(batch))]
                 if len(here):
-                    pieces.append(pa.Table.from_batches([batch]).take(pa.array(here - first)))
+                    yield pa.Table.from_batches([batch]).take(pa.array(here - first))
                 first += len(batch)
                 if first > inside[-1]:
                     break
-    return pa.concat_tables(pieces)
