@@ -113,7 +113,7 @@ def _page() -> Iterator[Page]:
         browser = playwright.chromium.launch(
             executable_path=servers.chromium_path(), args=pages.CHROMIUM_ARGS
         )
-        page = browser.new_context(viewport={"width": 1400, "height": 1420}).new_page()
+        page = browser.new_context(viewport={"width": 1400, "height": 1560}).new_page()
         page.set_default_timeout(60_000)
         yield page
         browser.close()
