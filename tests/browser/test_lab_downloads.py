@@ -190,7 +190,9 @@ def test_a_download_is_watched_paused_resumed_and_cancelled(
     expect_status(panel, REPO, "Downloading")
     shown = card(panel, REPO)
     seen = _wait_beyond(panel, 1)
+    before = shown.bounding_box()
     _wait_beyond(panel, seen)
+    assert shown.bounding_box() == before, "nothing may jump while a job gets on"
     caption = part(shown, "progress.caption")
     expect(caption).to_have_text(
         re.compile(r"^\d+\.\d% • [\d.]+ [KM]B / 5\.9\d MB • [\d.]+ [KM]B/s • (\d+m )?\d+s left$")

@@ -61,6 +61,7 @@ def test_from_files_to_samples_and_all_gone_again(
     part(page, "form.input.name").fill(NAME)
     part(page, "form.input.name").press("Enter")
     expect_status(page, NAME, "Ready", 30)
+    part(page, "form.switch").click()
     card(page, NAME).get_by_role("button", name=NAME).click()
     dialog = page.get_by_role("dialog", name=NAME)
     expect(part(dialog, "overview.file")).to_have_count(1)
