@@ -99,9 +99,10 @@ def fetched_again(hub: HubServer, name: str) -> list[int]:
     return [end - later.start for end, later in zip(ends, bodies[1:], strict=False)]
 
 
-def connections_to(server: HubServer) -> set[str]:
-    """Return this machine's open connections to the server, by the client's address."""
+def connections_to(server: HubServer) -> set[int]:
+    """Return this machine's open connections to the server, by the client's port."""
     port = f":{int(server.url.rpartition(':')[2]):04X}"
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     established = "01"
-    return {row[1] for row in rows if row[2].endswith(port) and row[3] == established}
+    ours = [row[1] for row in rows if row[2].endswith(port) and row[3] == established]
+    return {int(address.rpartition(":")[2], 16) for address in ours}

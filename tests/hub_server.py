@@ -40,6 +40,7 @@ class Request:
     query: str
     token: str | None
     range: str | None
+    client_port: int
     sent: int = 0
 
     @property
@@ -70,7 +71,7 @@ class Fault:
     drop_after, reset : the connection ends after so many bytes, by FIN or RST
     hang_after : silence after so many bytes, until ``gate`` is set
 
-    ``struck`` is set when it begins.
+    ``struck`` is set when it begins; ``client_ports`` tells whose requests it struck.
     """
 
     path_end: str
@@ -91,6 +92,7 @@ class Fault:
     reset: bool = False
     hang_after: int | None = None
     struck: threading.Event = field(default_factory=threading.Event)
+    client_ports: list[int] = field(default_factory=list)
 
     @property
     def is_in_body(self) -> bool:
@@ -195,6 +197,7 @@ class HubServer:
                     continue
                 if fault.skip == 0:
                     fault.times -= 1
+                    fault.client_ports.append(request.client_port)
                     fault.struck.set()
                     return fault
                 fault.skip -= 1
@@ -247,7 +250,13 @@ class _Handler(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
         path = unquote(address.path)
         self.request_line = Request(
-            self.origin, self.command, path, address.query, token, self.headers.get("Range")
+            self.origin,
+            self.command,
+            path,
+            address.query,
+            token,
+            self.headers.get("Range"),
+            self.client_address[1],
         )
         self.hub.log(self.request_line)
         self.fault = self.hub.take_fault(self.request_line, in_body=False)

@@ -86,6 +86,19 @@ describe("DatasetDetail", () => {
     expect(screen.getAllByText("–").length).toBeGreaterThanOrEqual(5);
   });
 
+  it("wraps a description by itself, and keeps its lists and paragraphs", async () => {
+    const long = "A line of a paragraph that its author wrapped near its eightieth";
+    const description = `Title\nwith ${long}\ncharacter.\n\n- ${long}\n- another\n\nEnd`;
+    const send = async (kind: string) => {
+      if (kind === "list_files") return aFilePage();
+      return kind === "get_dataset" ? { ...goldenRecord(), description } : [];
+    };
+    show({ send: send as never });
+    expect((await screen.findByText(/^Title/)).textContent).toBe(
+      `Title\nwith ${long} character.\n\n- ${long}\n- another\n\nEnd`,
+    );
+  });
+
   it("names the files that were skipped", async () => {
     const record = goldenRecord();
     const download = {

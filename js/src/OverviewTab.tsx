@@ -51,7 +51,7 @@ export function OverviewTab(props: OverviewTabProps) {
             data-part="overview.description.text"
             className="break-anywhere whitespace-pre-line text-slate-300"
           >
-            <bdi>{record?.description?.trim() || UNKNOWN}</bdi>
+            <bdi>{unwrapped(record?.description?.trim() ?? "") || UNKNOWN}</bdi>
           </p>
         </div>
       </section>
@@ -66,6 +66,11 @@ export function OverviewTab(props: OverviewTabProps) {
       {record && <Details record={record} />}
     </div>
   );
+}
+
+/** Paragraphs that their author wrapped by hand are wrapped by the page instead; lists stay. */
+function unwrapped(text: string): string {
+  return text.replaceAll(/(?<=[^\n]{60})\n(?=[^\s\d*+>|-])/g, " ");
 }
 
 interface QuickStatsProps {

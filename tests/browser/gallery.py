@@ -49,6 +49,16 @@ def show_unknown_status(page: Page) -> None:
     page.add_init_script(_FROM_THE_FUTURE % UNKNOWN)
 
 
+def paragraphs(files: list[Path]) -> list[str]:
+    """Return what is between empty lines in some of the files: enough for several pages."""
+    return [
+        paragraph
+        for file in files[:150]
+        for paragraph in file.read_text("utf-8").split("\n\n")
+        if paragraph.strip()
+    ]
+
+
 def _parquet(texts: list[str]) -> bytes:
     out = io.BytesIO()
     names = [f"file {number % 7}" for number in range(len(texts))]

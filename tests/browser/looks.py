@@ -12,6 +12,31 @@ Facts = dict[str, dict[str, str]]
 
 FACTS: Facts = json.loads(Path(__file__).with_name("mock_styles.json").read_text())
 
+OPENS = "a dataset in error opens like a ready one, because people want to know why"
+IN_LIST = "samples and tokens are items of lists, for those who hear them"
+TYPED = "a tokenizer is typed, with suggestions: any id or path will do"
+WRAPS = "a narrow dialog has no room for all of it in one line"
+# What is unlike the mock, and why.
+EXPLAINED = {
+    ("card.error:hover", "background-color"): OPENS,
+    ("card.error:hover", "border-color"): OPENS,
+    ("card.error:hover", "cursor"): OPENS,
+    ("histogram.bar", "padding"): "the count of a short bar stands beside it, not cut off in it",
+    ("pagination.row", "gap"): WRAPS,
+    ("sample.card", "display"): IN_LIST,
+    ("sample.meta.footer", "display"): "it also holds the button that shows tokens",
+    ("sample.meta.footer", "gap"): "it also holds the button that shows tokens",
+    ("token.chip", "display"): IN_LIST,
+    ("token.chip.regular", "display"): IN_LIST,
+    ("token.chip.regular", "align-items"): IN_LIST,
+    ("token.chip.special", "display"): IN_LIST,
+    ("token.chip.special", "align-items"): IN_LIST,
+    ("tokenization.select.tokenizer", "align-items"): TYPED,
+    ("tokenization.select.tokenizer", "cursor"): TYPED,
+    ("tokenization.select.tokenizer", "line-height"): TYPED,
+    ("tokenization.select.tokenizer", "white-space"): TYPED,
+}
+
 _READER = """() => {
 const panelRoots = () =>
   [...document.querySelectorAll("*")].map(node => node.shadowRoot).filter(Boolean);

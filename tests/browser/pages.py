@@ -14,7 +14,9 @@ CHROMIUM_ARGS = [
 _OPEN = """async (name) => {
   const app = window.jupyterapp;
   await app.started; await app.restored;
-  const widget = await app.commands.execute("docmanager:open", {path: name});
+  const widget = name === null
+    ? app.shell.currentWidget
+    : await app.commands.execute("docmanager:open", {path: name});
   await widget.context.ready;
   await widget.context.sessionContext.ready;
   for (let i = 0; i < 300 && widget.context.sessionContext.session?.kernel?.status !== "idle"; i++)
@@ -64,6 +66,12 @@ def open_notebook(page: Page, lab: Server, name: str) -> None:
     page.goto(f"{lab.url}?reset")
     page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
     page.evaluate(_OPEN, name)
+
+
+def wait_until_open(page: Page) -> None:
+    """Wait until the page of a notebook has a kernel that is ready."""
+    page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
+    page.evaluate(_OPEN, None)
 
 
 def run_all(page: Page) -> None:

@@ -144,16 +144,25 @@ def start_lab(
     folder: Path, *, python: Path = Path(sys.executable), hub_url: str = NO_HUB
 ) -> Server:
     """Start JupyterLab on copies of the project's notebooks."""
+    return _start_jupyter("jupyterlab", "lab", folder, python, hub_url)
+
+
+def start_notebook(folder: Path) -> Server:
+    """Start Notebook 7 on copies of the project's notebooks."""
+    return _start_jupyter("notebook", "tree", folder, Path(sys.executable), NO_HUB)
+
+
+def _start_jupyter(module: str, at: str, folder: Path, python: Path, hub_url: str) -> Server:
     notebooks = folder / "notebooks"
     shutil.copytree(REPOSITORY / "notebooks", notebooks)
     _write_busy_notebook(notebooks / "Busy.ipynb")
     port = free_port()
     command = [
-        str(python), "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+        str(python), "-m", module, "--no-browser", "--ip=127.0.0.1", f"--port={port}",
         "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--allow-root",
         f"--ServerApp.root_dir={notebooks}", "--expose-app-in-browser",
     ]  # fmt: skip
-    url = f"http://127.0.0.1:{port}/lab"
+    url = f"http://127.0.0.1:{port}/{at}"
     return _start(command, url, folder / "home", folder / "datasets", notebooks, hub_url)
 
 

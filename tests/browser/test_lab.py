@@ -319,3 +319,72 @@ def test_the_kernel_stays_usable_while_jobs_run(
     job.cancel()
     expect(card(page, "Beside")).to_have_count(0, timeout=20_000)
     stop()
+
+
+_FOCUSED = """() => {
+  let focused = document.activeElement;
+  while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
+  return (focused?.dataset.part ?? "") + " " +
+    (focused?.getAttribute("aria-label") ?? focused?.textContent ?? "");
+}"""
+
+
+def _tab_to(page: Page, name: str, key: str = "Tab") -> set[str]:
+    """Press Tab until what has this name has the focus; return the names of all on the way."""
+    passed: set[str] = set()
+    for _ in range(60):
+        page.keyboard.press(key)
+        focused = page.evaluate(_FOCUSED)
+        passed.add(focused)
+        if name in focused:
+            return passed
+    raise AssertionError(f"{name} is not reached, but {sorted(passed)}")
+
+
+def test_all_is_done_with_the_keyboard(
+    page: Page, lab: Server, outside: DatasetManager, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.txt"
+    path.write_text("one\ntwo\n")
+    _open_panel(page, lab)
+    part(page, "form.switch").focus()
+    page.keyboard.press("Enter")
+    _tab_to(page, "form.input.paths")
+    page.keyboard.type(str(path))
+    _tab_to(page, "form.input.name")
+    page.keyboard.type("By keys")
+    passed = _tab_to(page, "form.button")
+    for field in ("split", "divide", "sampleby", "tokenizer"):
+        assert any(f"form.input.{field}" in name for name in passed)
+    page.keyboard.press("Enter")
+    expect_status(page, "By keys", "Ready", 30)
+
+    _tab_to(page, "By keys")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="By keys")
+    expect(dialog).to_be_visible()
+    _tab_to(page, "tab.active")
+    page.keyboard.press("ArrowRight")
+    expect(part(dialog, "sample.card")).to_have_count(2)
+    passed = _tab_to(page, "sample.button.expand")
+    assert {"samples.search ", "samples.select "} <= {name.split(" ")[0] + " " for name in passed}
+    page.keyboard.press("Enter")
+    expect(part(dialog, "sample.text.expanded")).to_have_text("one")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    assert "By keys" in page.evaluate(_FOCUSED)
+
+    _tab_to(page, "card.delete")
+    page.keyboard.press("Enter")
+    question = page.get_by_role("alertdialog")
+    expect(question).to_contain_text("By keys")
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
+    assert "card.delete" in page.evaluate(_FOCUSED)
+    page.keyboard.press("Enter")
+    _tab_to(page, "delete.confirm")
+    page.keyboard.press("Enter")
+    expect(card(page, "By keys")).to_have_count(0)
+    expect(question).to_be_hidden()
+    assert "panel.title" in page.evaluate(_FOCUSED)
+    assert outside.list_datasets(search="By keys").total == 0

@@ -21,9 +21,10 @@ from .gallery import (
     UNKNOWN,
     Gallery,
     hung,
+    paragraphs,
     show_unknown_status,
 )
-from .looks import FACTS, Looks
+from .looks import EXPLAINED, FACTS, Looks
 from .pages import card, expect_status, open_notebook, part, run_all
 from .servers import Server, start_voila, write_notebook
 
@@ -31,30 +32,6 @@ pytestmark = pytest.mark.browser
 
 Differences = dict[tuple[str, str], Any]
 
-OPENS = "a dataset in error opens like a ready one, because people want to know why"
-IN_LIST = "samples and tokens are items of lists, for those who hear them"
-TYPED = "a tokenizer is typed, with suggestions: any id or path will do"
-WRAPS = "a narrow dialog has no room for all of it in one line"
-# What is unlike the mock, and why.
-EXPLAINED = {
-    ("card.error:hover", "background-color"): OPENS,
-    ("card.error:hover", "border-color"): OPENS,
-    ("card.error:hover", "cursor"): OPENS,
-    ("histogram.bar", "padding"): "the count of a short bar stands beside it, not cut off in it",
-    ("pagination.row", "gap"): WRAPS,
-    ("sample.card", "display"): IN_LIST,
-    ("sample.meta.footer", "display"): "it also holds the button that shows tokens",
-    ("sample.meta.footer", "gap"): "it also holds the button that shows tokens",
-    ("token.chip", "display"): IN_LIST,
-    ("token.chip.regular", "display"): IN_LIST,
-    ("token.chip.regular", "align-items"): IN_LIST,
-    ("token.chip.special", "display"): IN_LIST,
-    ("token.chip.special", "align-items"): IN_LIST,
-    ("tokenization.select.tokenizer", "align-items"): TYPED,
-    ("tokenization.select.tokenizer", "cursor"): TYPED,
-    ("tokenization.select.tokenizer", "line-height"): TYPED,
-    ("tokenization.select.tokenizer", "white-space"): TYPED,
-}
 # Voila only reads: nothing there downloads, imports or tokenizes.
 NOT_IN_VOILA = (
     "apply.", "form.", "toggle.", "tokenization.fields", "tokenization.input",
@@ -230,12 +207,7 @@ def differences(
     write_notebook(lab.notebooks / "Mock.ipynb", data_dir)
     served = start_voila(folder, data_dir)
     in_lab, in_voila = _new_page(browser), _new_page(browser)
-    texts = [
-        paragraph
-        for file in stdlib_files[:150]
-        for paragraph in file.read_text("utf-8").split("\n\n")
-        if paragraph.strip()
-    ]
+    texts = paragraphs(stdlib_files)
     try:
         with DatasetManager(data_dir, device="cpu") as manager:
             empty: dict[str, Looks] = {}
