@@ -540,6 +540,26 @@ def test_a_newer_page_of_a_view_ends_the_older_one_and_no_other(
     assert wire.ask("abort", aborted_id="old-b")["result"]["was_under_way"]
 
 
+def test_searches_of_many_views_keep_no_other_view_waiting(
+    wire: Wire, manager: DatasetManager, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = manager.import_files(text_file).wait(60)
+    real = manager.samples
+
+    def slow(*, progress: Progress, search: str | None = None, **given: Any) -> Page[Sample]:
+        while search is not None:
+            progress.wait(0.01)
+        return real(progress=progress, **given)
+
+    monkeypatch.setattr(manager, "samples", slow)
+    ask = {"kind": "samples", "dataset_id": record.id, "search": "x"}
+    for number in range(10):
+        wire.post({**ask, "request_id": f"search-{number}", "view": f"view-{number}"})
+    assert wire.ask("samples", dataset_id=record.id, view="another")["result"]["total"] == 3
+    for number in range(10):
+        assert wire.ask("abort", aborted_id=f"search-{number}")["result"]["was_under_way"]
+
+
 def test_statistics_that_take_long_keep_no_page_waiting(
     wire: Wire, manager: DatasetManager, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -197,6 +197,20 @@ def test_a_folder_with_marks_of_a_pattern(tmp_path: Path) -> None:
     assert RowReader().read(files, [("train", 1)], whole, Progress())[0].text == "b"
 
 
+def test_texts_of_a_large_row_group_are_read_a_little_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [os.urandom(2**19).hex() for _ in range(64)]
+    pq.write_table(pa.table({"text": texts}), path, compression="none", use_dictionary=False,
+                   write_batch_size=1)  # fmt: skip
+    files = FileMap({"train": [path]}, "text")
+    before = pa.total_allocated_bytes()
+    held = [
+        pa.total_allocated_bytes() - before for _, found in files.texts("train") if found.nbytes
+    ]
+    assert len(held) > 10
+    assert max(held) < path.stat().st_size / 3
+
+
 def test_two_columns_of_one_name_and_no_text_column(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["x", "x"])

@@ -197,3 +197,29 @@ def test_conversations_are_searched_as_they_are_shown(
             "France",
         ]
         manager.build_index(record.id).wait(60)
+
+
+def test_searches_of_conversations_walked_to_the_end_hold_each_hit_once(
+    manager: DatasetManager,
+) -> None:
+    chats = [
+        [
+            {"role": role, "content": text}
+            for role, text in zip(["user", "assistant"], pair, strict=True)
+        ]
+        for pair in zip(TEXTS, reversed(TEXTS), strict=True)
+    ]
+    table = pa.table({"messages": [*chats, None, []]})
+    record = manager.import_dataset(table, name="chats").wait(60)
+    texts = {("train", sample.row): sample.text or "" for sample in walk(manager, record.id)}
+    assert len(texts) == len(TEXTS) + 2
+
+    @settings(max_examples=20)
+    @given(searches_in(TEXTS))
+    def check(search: Search) -> None:
+        wanted = sorted(place for place, text in texts.items() if plainly_matches(search, text))
+        assert sorted(places(walk(manager, record.id, search=written(search)))) == wanted
+
+    check()
+    manager.build_index(record.id).wait(60)
+    check()

@@ -21,9 +21,9 @@ from mistudio_widgets.samples.index import (
     DamagedIndexError,
     IndexReceipt,
     TextIndex,
-    build_index,
     open_index,
 )
+from mistudio_widgets.samples.index_build import build_index
 from mistudio_widgets.samples.query import parse
 from mistudio_widgets.samples.scan import matches
 

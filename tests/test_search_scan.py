@@ -179,6 +179,11 @@ def test_what_cannot_be_spelled_out_is_checked_in_python() -> None:
     ]
 
 
+def test_letters_of_two_cases_are_spelled_out_alike() -> None:
+    sieves = {letter: patterns_of(Term((letter * 3,))).sieves[0] for letter in "abz"}
+    assert {len(sieve) for sieve in sieves.values()} == {len(sieves["b"])}
+
+
 @given(
     st.lists(st.text("aAsSſßẞkKKfiIﬁéÉ東", min_size=1, max_size=9), min_size=1, max_size=12),
     st.sampled_from([" ", ". ", "😀", "\u0301", "\n--"]),

@@ -17,8 +17,8 @@ _PUBLISH_EVERY_S: Final = 0.05
 _LOOK_EVERY_S: Final = 5.0
 _AGAIN_AFTER_S: Final = 1.0
 # what may take long has threads of its own: a hub that does not answer, or a large dataset that
-# is read, must not keep Pause and Cancel waiting
-_THREADS: Final = {"panel": 4, "hub": 2, "previews": 2, "samples": 4, "columns": 2}
+# is read, must not keep Pause and Cancel waiting; a search mostly waits for threads of its own
+_THREADS: Final = {"panel": 4, "hub": 2, "previews": 2, "samples": 12, "columns": 2}
 _POOLS: Final = {
     "plan_download": "hub",
     "preview_tokens": "previews",

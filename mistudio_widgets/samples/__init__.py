@@ -16,6 +16,7 @@ pattern     a query's terms as regular expressions of RE2
 highlights  where a search stands in what is shown
 scan        search by reading
 index       search by a full-text index, ranked
+index_build `build_index`
 sums        whether files are as they were written
 """
 
@@ -23,18 +24,17 @@ from .columns import describe_splits
 from .filemap import BATCH_BYTES, FileMap, Render, Rows
 from .highlights import first_highlights
 from .index import (
-    DISK_SHARE,
     BrokenOffError,
     CannotSayError,
     DamagedIndexError,
     IndexReceipt,
     Ranking,
     TextIndex,
-    build_index,
     index_stamp,
     open_index,
     read_receipt,
 )
+from .index_build import DISK_SHARE, build_index
 from .lengths import (
     NO_LENGTH,
     Lengths,

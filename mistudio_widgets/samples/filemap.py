@@ -18,6 +18,7 @@ BATCH_BYTES: Final = 4 * 2**20
 """Text that an iteration holds at once, one longer text excepted."""
 
 _MAX_BATCH_ROWS: Final = 65_536
+_BUFFER_BYTES: Final = 2**20
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 Render = Callable[[pa.Array], pa.Array]
@@ -224,8 +225,9 @@ def reading(path: Path) -> Iterator[pq.ParquetFile]:
         It is missing, or not whole.
     """
     try:
-        # with pre_buffer, iter_batches keeps all that it has read
-        with pq.ParquetFile(path, pre_buffer=False) as file:
+        # with pre_buffer, iter_batches keeps all that it has read; without a buffer, it reads the
+        # column chunks of a row group whole, and those may have gigabytes
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
             yield file
     except FileNotFoundError as error:
         raise damaged(path, "is missing") from error

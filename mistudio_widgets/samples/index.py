@@ -1,4 +1,4 @@
-"""Search by an index: built once from all texts, then asked in milliseconds.
+"""Search by an index: asked in milliseconds; how it is built says `index_build`.
 
     index.json      the receipt: what the index was made of; written last
     sums.json       size and CRC-32 of tantivy's files, which does not look at them itself
@@ -11,35 +11,22 @@ build that was stopped leaves a folder without a receipt; the next one starts ov
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import tantivy
 from pydantic import ValidationError
 
-from ..errors import InsufficientDiskSpaceError, StorageError
-from ..progress import Progress
 from ..records import Record
 from .query import Group, Query, Term
-from .sums import has_its_sums, write_sums
-from .text import MAX_TERM_CHARS, UNICODE_VERSION, is_cjk, term_of, terms_of_rows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from .sums import has_its_sums
+from .text import MAX_TERM_CHARS, UNICODE_VERSION, is_cjk, term_of
 
 RECEIPT_NAME: Final = "index.json"
-DISK_SHARE: Final = 0.6
-"""What an index needs on disk while it is built, of the bytes of its text, at most."""
-
-_HEAP_BYTES: Final = 96_000_000
-_QUEUE_BYTES: Final = 8_000_000
-_QUEUE_DOCS: Final = 10_000
-_CHECK_SPACE_BYTES: Final = 64_000_000
 _MARGIN: Final = 1024
 # "tantivy v0.27.0, index_format v7"
 _FORMAT: Final = str(vars(tantivy)["__version__"]).rpartition(" ")[2]
@@ -75,58 +62,6 @@ class BrokenOffError(CannotSayError):
 
 class DamagedIndexError(Exception):
     """The files of an index are not what they were."""
-
-
-def build_index(
-    texts: Iterable[tuple[int, pa.Array]],
-    folder: Path,
-    receipt: IndexReceipt,
-    *,
-    progress: Progress,
-    check_space: Callable[[int], None],
-) -> None:
-    """Build an index into an empty folder.
-
-    Parameters
-    ----------
-    texts : iterable of (first row, array of strings)
-        All texts, in row order. Null is an empty text.
-    progress : Progress
-        Advanced by bytes of text.
-    check_space : callable
-        Called now and then with the bytes that come next; raises when they do not fit.
-
-    Raises
-    ------
-    StorageError
-        The files cannot be written.
-
-    *Cancellation:* within 8 MB of text. Joining parts of the index in the background may end
-    a little later, in files that are gone already.
-    """
-    writer = _writer(folder)
-    try:
-        feeder = _Feeder(writer)
-        unchecked = _CHECK_SPACE_BYTES
-        for first_row, array in texts:
-            unchecked += array.nbytes
-            if unchecked >= _CHECK_SPACE_BYTES:
-                check_space(_CHECK_SPACE_BYTES)
-                unchecked = 0
-            _feed(feeder, first_row, array, progress)
-        writer.commit()
-        progress.check()
-    except BaseException as error:
-        # dropped as it is, it would hold Python's lock until its queue is empty
-        with suppress(ValueError):
-            writer.rollback()
-        if isinstance(error, ValueError):
-            raise _unwritable(error) from error
-        raise
-    _join(writer, progress)
-    _let_others_read(folder)
-    write_sums(folder)
-    (folder / RECEIPT_NAME).write_text(receipt.model_dump_json(indent=1))
 
 
 class TextIndex:
@@ -328,94 +263,3 @@ def _asking() -> Iterator[None]:
         if type(error).__name__ == "PanicException":
             raise BrokenOffError from error
         raise
-
-
-class _Feeder:
-    """Hands rows to the writer's thread, and waits where too much would pile up.
-
-    The writer takes 10,000 rows before it makes the caller wait, whatever their size.
-    """
-
-    def __init__(self, writer: tantivy.IndexWriter) -> None:
-        self._writer = writer
-        self._queued: deque[int] = deque(maxlen=_QUEUE_DOCS)
-        self._queued_bytes = 0
-
-    def add(self, row: int, terms: str) -> None:
-        document = tantivy.Document()
-        document.add_text("text", terms)
-        document.add_integer("row", row)
-        self._writer.add_document(document)
-        if len(self._queued) == _QUEUE_DOCS:
-            self._queued_bytes -= self._queued[0]
-        self._queued.append(len(terms))
-        self._queued_bytes += len(terms)
-        if self._queued_bytes >= _QUEUE_BYTES:
-            self._writer.commit()
-            self._queued.clear()
-            self._queued_bytes = 0
-
-
-def _feed(feeder: _Feeder, first_row: int, array: pa.Array, progress: Progress) -> None:
-    step = 256
-    for start in range(0, len(array), step):
-        some = array.slice(start, step)
-        for number, terms in enumerate(terms_of_rows(some)):
-            feeder.add(first_row + start + number, terms)
-        progress.advance(some.nbytes)
-
-
-def _writer(folder: Path) -> tantivy.IndexWriter:
-    schema = (
-        tantivy.SchemaBuilder()
-        .add_text_field("text", stored=False, tokenizer_name="whitespace", index_option="position")
-        .add_integer_field("row", stored=False, indexed=False, fast=True)
-        .build()
-    )
-    try:
-        # one thread: rows stay in order, and the rest of the machine stays free
-        return tantivy.Index(schema, path=str(folder)).writer(_HEAP_BYTES, 1)
-    except (OSError, ValueError) as error:
-        raise _unwritable(error) from error
-
-
-def _join(writer: tantivy.IndexWriter, progress: Progress) -> None:
-    """Wait until the parts that are being joined are; a cancel waits for nothing."""
-    done = threading.Event()
-    errors: list[ValueError] = []
-
-    def wait() -> None:
-        try:
-            writer.wait_merging_threads()
-        except ValueError as error:
-            errors.append(error)
-        finally:
-            done.set()
-
-    threading.Thread(target=wait, name="mistudio-index-join", daemon=True).start()
-    while not done.wait(0.05):
-        progress.check()
-    if errors:
-        raise _unwritable(errors[0]) from errors[0]
-
-
-def _let_others_read(folder: Path) -> None:
-    """Give all files the folder's permissions; tantivy keeps some for their owner alone."""
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):
-            path.chmod(folder.stat().st_mode & 0o666)
-
-
-def _unwritable(error: Exception) -> StorageError:
-    # tantivy's own words hold absolute paths
-    if "No space left" in str(error) or "StorageFull" in str(error):
-        return InsufficientDiskSpaceError(
-            "The text index could not be written: the disk is full.",
-            required_bytes=0,
-            available_bytes=0,
-            hint="Delete datasets that are no longer needed, then build the index again.",
-        )
-    return StorageError(
-        "The text index could not be written: its folder is gone or cannot be written to.",
-        hint="Check the data folder's permissions and disk, then build the index again.",
-    )

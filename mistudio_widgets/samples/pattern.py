@@ -190,7 +190,8 @@ def _ways(piece: str, *, is_last: bool) -> list[str]:
 def _folding() -> _Folding:
     single: dict[str, str] = {}
     several: dict[str, str] = {}
-    for character in "".join(re.findall(r"\w+", _every_character())):
+    # each once: what stands for the surrogates is there two thousand times
+    for character in dict.fromkeys("".join(re.findall(r"\w+", _every_character()))):
         folded = character.casefold()
         where = single if len(folded) == 1 else several
         where[folded] = where.get(folded, "") + character
