@@ -1,6 +1,6 @@
 """How soon the panel shows what is true, in real JupyterLab and Voila, in real Chromium.
 
-- a job event: from the call of a subscriber in the kernel to the DOM, about ten events a second
+- a job event: from the moment that the kernel is told of it to the DOM, ten events a second
 - a change in another process: from before the call that makes it to the DOM
 - opening with 50 datasets: from the run of the cell, or the request of the page, to painted cards
 - the size of the front end's bundle, packed as a server would
@@ -97,9 +97,9 @@ _PAINTED_PAGE = """async count => {
 _JOB = """
 import threading, time, json
 import pyarrow as pa
-told, going = [], threading.Event()
-stop_telling = panel.manager.subscribe(
-    lambda event: told.append((time.time(), getattr(event, "bytes_downloaded", None))))
+told, going = {}, threading.Event()
+def note():
+    told.setdefault(job.snapshot().done, time.time())
 def batches():
     number = 0
     while not going.wait(0.1):
@@ -107,10 +107,11 @@ def batches():
         yield pa.record_batch({"text": [f"text {number}"]})
 reader = pa.RecordBatchReader.from_batches(pa.schema([("text", pa.string())]), batches())
 job = panel.manager.import_dataset(reader, name="Ticking")
+stop_telling = panel.manager.watch(note)
 """
 _JOB_END = """
 going.set(); job.wait(60); stop_telling(); panel.manager.delete_dataset(job.dataset_id)
-print(json.dumps(told))
+print(json.dumps([[at, done] for done, at in told.items()]))
 """
 
 
@@ -282,7 +283,7 @@ def _events(page: Page, seconds: int) -> list[float]:
         count = re.search(r"([\d,]+) samples", text)
         if count and "%" in text:
             seen.append((int(count[1].replace(",", "")), at))
-    told = [(at, done) for at, done in told if done]
+    told = sorted((at, done) for at, done in told if done)
     last = max(count for count, _ in seen)
     delays = [
         min(shown_at for count, shown_at in seen if count >= done) - at

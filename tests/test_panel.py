@@ -168,6 +168,24 @@ def test_an_aborted_plan_ends_with_its_thread_and_its_connection(
     assert [m.get("request_id") for m in wire.sent].count("slow") == 1
 
 
+def test_an_aborted_plan_ends_also_on_a_connection_that_others_left_open(
+    wire: Wire, hub: HubServer
+) -> None:
+    from huggingface_hub import get_session
+
+    get_session().get(f"{hub.url}/api/datasets/acme/plain").read()
+    fault = hub.add_fault("notes", times=100, gate=threading.Event())
+    left_open = connections_to(hub)
+    wire.post({"kind": "plan_download", "request_id": "slow", "repo_id": "acme/notes"})
+    assert fault.struck.wait(60)
+    (port,) = fault.client_ports
+    assert port in left_open
+    assert wire.ask("abort", aborted_id="slow")["result"] == {"was_under_way": True}
+    wire.wait_for(lambda m: m.get("request_id") == "slow")
+    assert our_threads() == []
+    assert port not in connections_to(hub)
+
+
 def test_aborted_plans_leave_their_place_to_the_next(wire: Wire, hub: HubServer) -> None:
     hub.add_fault("notes", times=100, gate=threading.Event())
     for number in range(8):

@@ -28,7 +28,7 @@ from ._faults import (
 )
 from ._names import HfToken, check_token
 from ._patience import Patience, TooSlowError
-from ._sockets import Sockets
+from ._sockets import Sockets, note_left_open
 
 T = TypeVar("T")
 
@@ -146,6 +146,7 @@ class RepoClient:
         sockets = sockets or Sockets()
         url = f"{self.repo.endpoint}/{self.repo.path}/resolve/{commit}/{quote(path)}"
         headers = {**self._headers(), "Accept-Encoding": "identity"}
+        note_left_open(session)
         if start:
             headers["Range"] = f"bytes={start}-"
         with (
@@ -169,13 +170,15 @@ class RepoClient:
 
     def _get_once(self, url: str, sockets: Sockets) -> _Answer:
         http, session = _http()
+        headers = self._headers()
+        note_left_open(session)
         try:
             with (
                 self._mapped(http),
                 session.stream(
                     "GET",
                     url,
-                    headers=self._headers(),
+                    headers=headers,
                     # longer than our own deadline: no answer is not taken for a broken link
                     timeout=2 * self._timeout_s,
                     extensions={"trace": sockets.trace},

@@ -19,6 +19,21 @@ def note_idle(answer: Any) -> None:
     _note(answer.extensions.get("network_stream"), None)
 
 
+def note_left_open(session: Any) -> None:
+    """Remember the idle connections that requests of others left: the next request may get one.
+
+    huggingface_hub itself asks for more than it is asked to, and so may its user. The HTTP library
+    tells of no connection that it uses again, and has no public way to those that it keeps: where
+    this one is gone, a request on such a connection ends with its own timeout, as it did before.
+    """
+    transports = [getattr(session, "_transport", None), *getattr(session, "_mounts", {}).values()]
+    for transport in transports:
+        for connection in getattr(getattr(transport, "_pool", None), "connections", ()):
+            stream = getattr(getattr(connection, "_connection", None), "_network_stream", None)
+            if stream is not None and connection.is_idle():
+                _note(stream, None, only_new=True)
+
+
 class Sockets:
     """Those of one fetch.
 
@@ -55,9 +70,10 @@ class Sockets:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def _note(stream: Any, user: Sockets | None) -> None:
+def _note(stream: Any, user: Sockets | None, *, only_new: bool = False) -> None:
     # a client that a user set need not have sockets at all
     sock = stream.get_extra_info("socket") if stream is not None else None
     if isinstance(sock, socket.socket):
         with _lock:
-            _users[sock] = user
+            if not only_new or sock not in _users:
+                _users[sock] = user

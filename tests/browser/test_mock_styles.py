@@ -34,8 +34,8 @@ Differences = dict[tuple[str, str], Any]
 
 # Voila only reads: nothing there downloads, imports or tokenizes.
 NOT_IN_VOILA = (
-    "apply.", "form.", "toggle.", "tokenization.fields", "tokenization.input",
-    "tokenization.select.", "tokenization.title",
+    "apply.", "card.delete", "form.", "toggle.", "tokenization.fields", "tokenization.help",
+    "tokenization.input", "tokenization.select.", "tokenization.title",
 )  # fmt: skip
 
 
@@ -72,6 +72,8 @@ def _look_at_list(looks: Looks) -> None:
     looks.read()
     for title in (DOWNLOADING, PROCESSING, FAILED, UNKNOWN):
         looks.hover(card(page, title))
+    for button in part(card(page, READY), "card.delete").all():
+        looks.hover(button)
 
 
 def _look_at_form(looks: Looks) -> None:
