@@ -535,6 +535,7 @@ def test_a_child_that_was_forked_under_the_lock_does_not_keep_it(tmp_path: Path)
         "    def _is_at_path(self, descriptor):\n"
         "        self.child = self.child or os.fork()\n"
         "        if not self.child:\n"
+        "            os.close(1)\n"
         "            sys.stdin.read()\n"
         "            os._exit(0)\n"
         "        return super()._is_at_path(descriptor)\n"

@@ -120,6 +120,24 @@ def test_how_long_it_took_is_told(manager: DatasetManager, text_file: Path) -> N
     assert float(told[1]["seconds"]) <= took_s
 
 
+def test_what_waits_is_told_before_it_runs(data_dir: Path, slow_hub: HubServer) -> None:
+    with DatasetManager(data_dir, device="cpu", max_downloads=1) as manager:
+        first = manager.download("acme/slow-one")
+        second = manager.download("acme/notes")
+        wait_for_state(first, "running")
+        assert path_of(data_dir, second) == [(None, "queued")]
+        second.cancel()
+        with pytest.raises(JobCancelled):
+            second.wait(60)
+    assert path_of(data_dir, second)[1:] == [
+        ("queued", "cancelling"),
+        ("cancelling", "cancelled"),
+    ]
+    interrupted = changes_of(data_dir, first.id)[-1]
+    assert (interrupted["state"], interrupted["level"]) == ("failed", "WARNING")
+    assert ": interrupted: Interrupted at" in interrupted["more"]
+
+
 def test_a_download_that_is_paused_gone_on_with_and_cancelled(
     manager: DatasetManager, slow_hub: HubServer
 ) -> None:

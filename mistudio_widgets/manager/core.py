@@ -87,7 +87,11 @@ class Core:
             read_only=self.read_only,
         )
         self._opened_at = time.monotonic()
-        with ExitStack() as outlets:
+        outlets = ExitStack()
+        # also where nobody closes the manager, but not at the exit: `_close_at_exit` is first
+        self._close_outlets = weakref.finalize(self, outlets.close)
+        self._close_outlets.atexit = False
+        try:
             outlets.callback(open_log(storage.root, read_only=self.read_only, redact=redacted))
             meter = open_meter()
             outlets.callback(meter.close)
@@ -108,9 +112,9 @@ class Core:
                 journal=Journal(storage.root, meter),
             )
             self._start(max_downloads, max_tokenizations)
-            # also where nobody closes the manager, but not at the exit: `_close_at_exit` is first
-            self._close_outlets = weakref.finalize(self, outlets.pop_all().close)
-            self._close_outlets.atexit = False
+        except BaseException:
+            self._close_outlets()
+            raise
 
     def _start(self, max_downloads: int, max_tokenizations: int) -> None:
         storage, journal = self._parts.storage, self._parts.journal
