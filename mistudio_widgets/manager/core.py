@@ -80,11 +80,13 @@ class Core:
             Path(data_dir) if data_dir is not None else default_data_dir(),
             read_only=self.read_only,
         )
+        # before it is owned: one that is refused stays as it was
+        catalog = Catalog(storage.catalog_path, read_only=self.read_only)
         with disk_errors("open the data folder"):
             self._owner = None if self.read_only else Owner(storage.owners_dir)
         self._parts = Parts(
             storage=storage,
-            catalog=Catalog(storage.catalog_path, read_only=self.read_only),
+            catalog=catalog,
             hub=hub,
             owner_id=self._owner.id if self._owner else "",
             read_only=self.read_only,
