@@ -10,6 +10,8 @@ build that was stopped leaves a folder without a receipt; the next one starts ov
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -289,10 +291,22 @@ def open_index(folder: Path, wanted: IndexReceipt) -> TextIndex | None:
     if read_receipt(folder) != wanted:
         return None
     try:
-        return TextIndex(folder)
+        return TextIndex(folder) if os.access(folder, os.W_OK) else _open_through_links(folder)
     except (OSError, ValueError) as error:
         _log.warning("the text index cannot be opened: %s", type(error).__name__)
         return None
+
+
+def _open_through_links(folder: Path) -> TextIndex:
+    """Open an index where nothing can be written: tantivy makes a lock file beside what it reads.
+
+    All files are mapped when it is open, so the links may go.
+    """
+    with tempfile.TemporaryDirectory(prefix="mistudio-index-") as links:
+        for path in folder.iterdir():
+            if path.suffix != ".lock":
+                (Path(links) / path.name).symlink_to(path)
+        return TextIndex(Path(links))
 
 
 class _Feeder:
