@@ -184,12 +184,12 @@ def _move_unneeded(
     ready = {name for name, status in writer.dataset_statuses().items() if status == "ready"}
     statuses = writer.tokenization_statuses().items()
     ready |= {name for name, (status, _) in statuses if status == "ready"}
-    made = {
-        row.snapshot.dataset_id for row in writer.active_jobs() if row.snapshot.kind in DATA_KINDS
-    }
+    busy = {row.snapshot.dataset_id for row in writer.active_jobs()}
     moved = []
     for item in unfinished:
-        if item.of is None and item.dataset_id not in made:
+        if item.dataset_id in busy:
+            continue
+        if item.of is None:
             item.path.unlink(missing_ok=True)
         elif item.of in ready and (trash := parts.storage.trash_leftover(item.path)):
             moved.append(trash)
