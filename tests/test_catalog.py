@@ -542,6 +542,23 @@ def test_a_forked_child_leaves_the_parents_catalog_alone(tmp_path: Path) -> None
     subprocess.run(command, check=True, timeout=60)
 
 
+def test_a_process_ends_well_while_a_thread_reads(tmp_path: Path) -> None:
+    code = (
+        "import sys, threading; from pathlib import Path\n"
+        "from mistudio_widgets.catalog import Catalog\n"
+        "catalog, begun = Catalog(Path(sys.argv[1])), threading.Event()\n"
+        "def look():\n"
+        "    with catalog.read() as reader:\n"
+        "        begun.set()\n"
+        "        reader._cursor.execute('SELECT sum(hash(range)) FROM range(100_000_000)')\n"
+        "threading.Thread(target=look, daemon=True).start()\n"
+        "begun.wait()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "catalog.duckdb")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_lock_that_cannot_be_taken_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "catalog.lock").mkdir()
     with pytest.raises(CatalogError, match="cannot be changed: Is a directory") as caught:

@@ -12,7 +12,12 @@ from hub_server import HubServer
 from test_manager_downloads import FILES, REPO
 
 from mistudio_widgets import DatasetManager
-from mistudio_widgets.errors import CatalogDamagedError, InvalidRequestError, ReadOnlyError
+from mistudio_widgets.errors import (
+    CatalogDamagedError,
+    CatalogVersionError,
+    InvalidRequestError,
+    ReadOnlyError,
+)
 from mistudio_widgets.records import DatasetRecord, new_dataset_id
 
 
@@ -57,6 +62,21 @@ def test_a_whole_catalog_is_kept(manager: DatasetManager, dataset: DatasetRecord
     assert (report.datasets, report.damaged, report.set_aside) == ((), (), None)
     assert manager.get_dataset(dataset.id) == before
     assert len(manager.jobs(active=False)) == 1
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_newer_catalog_is_refused_and_left_as_it_is(
+    manager: DatasetManager, dataset: DatasetRecord, read_only: bool
+) -> None:
+    with manager._parts.catalog.write() as writer:
+        writer._cursor.execute("INSERT INTO catalog.schema_version VALUES (9, now()::TIMESTAMP)")
+    before = (manager.data_dir / "catalog.duckdb").read_bytes()
+    with pytest.raises(CatalogVersionError, match="version 9; this package knows") as caught:
+        DatasetManager(manager.data_dir, read_only=read_only).list_datasets()
+    assert "Upgrade mistudio_widgets" in str(caught.value.hint)
+    assert (manager.data_dir / "catalog.duckdb").read_bytes() == before
+    assert len(list((manager.data_dir / "owners").iterdir())) == 1
+    assert not (manager.data_dir / "damaged").exists()
 
 
 def test_a_lost_catalog_is_told_of(

@@ -92,7 +92,10 @@ def test_what_another_recovery_did_not_get_to_remove_is_removed(
         (folder / left).mkdir()
         (folder / left / "0123").write_bytes(b"abc")
     (folder / ".manifest.json.0123.tmp").write_bytes(b"{")
+    proof = manager.data_dir / "tokenizers" / "proof-0123.456.tmp"
+    proof.write_bytes(b"{")
     with DatasetManager(manager.data_dir):
+        assert not proof.exists()
         assert {path.name for path in folder.iterdir()} == {"raw", "manifest.json", "tokenized"}
         assert [path.name for path in (folder / "tokenized").iterdir()] == [tokenization.id]
         assert list((manager.data_dir / "staging").iterdir()) == []

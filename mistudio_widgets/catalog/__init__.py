@@ -86,7 +86,9 @@ def _close_gates() -> None:
     """Close the instances while the interpreter is whole; DuckDB complains of leaks otherwise."""
     with _gates_lock:
         for gate in _gates.values():
-            gate.connection.close()
+            # kept: a background thread that looks now would find it closed, and end the process
+            if gate.lock.acquire(timeout=_BUSY_S):
+                gate.connection.close()
         _gates.clear()
 
 

@@ -24,7 +24,8 @@ class Owner:
 
     def _open_locked(self) -> int:
         while True:
-            descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            # who may read the folder must be able to ask: no answer looks like a dead owner
+            descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             # a sweep may have taken the file for a dead one's before it was locked
             if os.fstat(descriptor).st_nlink:

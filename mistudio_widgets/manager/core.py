@@ -95,13 +95,15 @@ class Core:
             outlets.callback(open_log(storage.root, read_only=self.read_only, redact=redacted))
             meter = open_meter()
             outlets.callback(meter.close)
+            # before it is owned: one that is refused stays as it was
+            catalog = Catalog(
+                storage.catalog_path, read_only=self.read_only, observe=meter.observe_catalog
+            )
             with disk_errors("open the data folder"):
                 self._owner = None if self.read_only else Owner(storage.owners_dir)
             self._parts = Parts(
                 storage=storage,
-                catalog=Catalog(
-                    storage.catalog_path, read_only=self.read_only, observe=meter.observe_catalog
-                ),
+                catalog=catalog,
                 hub=hub,
                 owner_id=self._owner.id if self._owner else "",
                 read_only=self.read_only,

@@ -121,7 +121,7 @@ class PreviewMethods(Core):
 
     @property
     def _work_dir(self) -> Path:
-        return self._parts.storage.root / "tokenizers"
+        return self._parts.storage.tokenizers_dir
 
     def _hub_folder(self, repo_id: str) -> Path:
         """Return where a tokenizer from the hub lies, asking the hub every ten minutes."""

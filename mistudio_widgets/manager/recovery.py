@@ -192,12 +192,12 @@ def _move_unneeded(
     ready = {name for name, status in writer.dataset_statuses().items() if status == "ready"}
     statuses = writer.tokenization_statuses().items()
     ready |= {name for name, (status, _) in statuses if status == "ready"}
-    made = {
-        row.snapshot.dataset_id for row in writer.active_jobs() if row.snapshot.kind in DATA_KINDS
-    }
+    busy = {row.snapshot.dataset_id for row in writer.active_jobs()}
     moved = []
     for item in unfinished:
-        if item.of is None and item.dataset_id not in made:
+        if item.dataset_id in busy:
+            continue
+        if item.of is None:
             item.path.unlink(missing_ok=True)
         elif item.of in ready and (trash := parts.storage.trash_leftover(item.path)):
             moved.append(trash)
@@ -211,6 +211,9 @@ def _sweep_unfinished(parts: Parts) -> None:
     with parts.catalog.read() as reader:
         assert reader is not None
         active = {row.snapshot.id for row in reader.active_jobs()}
+    for path in parts.storage.tokenizers_dir.glob("proof-*.tmp"):
+        # one that somebody writes right now is made again
+        path.unlink(missing_ok=True)
     for path in job_files:
         # job_<id>.json, and .job_<id>.json.<hex>.tmp of a write that did not end
         if path.name.lstrip(".").partition(".")[0] not in active:
@@ -233,8 +236,10 @@ def settle_deletions(parts: Parts) -> None:
         return
     with parts.catalog.read() as reader:
         assert reader is not None
-        homes = {name: parts.storage.dataset_dir(name) for name in reader.dataset_ids()}
-        for dataset_id, records in reader.tokenizations_of(list(homes)).items():
+        datasets = reader.dataset_ids()
+        homes = {name: parts.storage.dataset_dir(name) for name in datasets}
+        for dataset_id, records in reader.tokenizations_of(list(datasets)).items():
+            homes[parts.storage.replaced_index(dataset_id)] = parts.storage.index_dir(dataset_id)
             for record in records:
                 homes[record.id] = parts.storage.tokenization_dir(dataset_id, record.id)
     for name, trash in trashed:

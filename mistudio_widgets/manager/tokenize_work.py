@@ -130,7 +130,7 @@ class TokenizeWork:
 
     @property
     def _proofs(self) -> Path:
-        return self._parts.storage.root / "tokenizers"
+        return self._parts.storage.tokenizers_dir
 
     def _load_tokenizer(self, job: Job, helper: ThreadPoolExecutor) -> encoders.Tokenizer:
         path = self._tokenizer

@@ -10,6 +10,8 @@ build that was stopped leaves a folder without a receipt; the next one starts ov
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -245,10 +247,22 @@ def open_index(folder: Path, wanted: IndexReceipt) -> TextIndex | None:
     try:
         if has_its_sums(folder):
             with _asking():
-                return TextIndex(folder)
+                return TextIndex(folder) if os.access(folder, os.W_OK) else _through_links(folder)
     except (OSError, CannotSayError) as error:
         raise DamagedIndexError from error
     raise DamagedIndexError
+
+
+def _through_links(folder: Path) -> TextIndex:
+    """Open an index where nothing can be written: tantivy makes a lock file beside what it reads.
+
+    All files are mapped when it is open, so the links may go.
+    """
+    with tempfile.TemporaryDirectory(prefix="mistudio-index-") as links:
+        for path in folder.iterdir():
+            if path.suffix != ".lock":
+                (Path(links) / path.name).symlink_to(path)
+        return TextIndex(Path(links))
 
 
 @contextmanager

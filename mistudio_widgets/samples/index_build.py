@@ -76,8 +76,8 @@ def build_index(
             raise _unwritable(error) from error
         raise
     _join(writer, progress)
-    _let_others_read(folder)
     write_sums(folder)
+    _let_others_read(folder)
     (folder / RECEIPT_NAME).write_text(receipt.model_dump_json(indent=1))
 
 

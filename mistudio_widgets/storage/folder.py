@@ -45,6 +45,7 @@ LOW_DISK_SHARE: Final = 0.8
 _MAX_SHOWN: Final = 200
 _TRASH_PREFIX: Final = "trash_"
 _ASIDE: Final = "manifest.damaged.json"
+_REPLACED: Final = "replaced_"
 _NO_INDEX: Final = "text_index.unwanted"
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -131,6 +132,11 @@ class Storage:
     def owners_dir(self) -> Path:
         """Where managers that live hold their locks."""
         return self.root / "owners"
+
+    @property
+    def tokenizers_dir(self) -> Path:
+        """Where it is kept which engine is right for a tokenizer; made again when it is gone."""
+        return self.root / "tokenizers"
 
     def dataset_dir(self, dataset_id: str) -> Path:
         """Return the folder of a dataset, checked to lie inside the data folder."""
@@ -320,14 +326,18 @@ class Storage:
     def trash_index(self, dataset_id: str, *, then: Path | None = None) -> int:
         """Remove an index out of sight in one step, and put ``then`` into its place.
 
+        One that is replaced comes back when the process dies before the new one is there.
+
         Returns
         -------
         int
             Bytes freed.
         """
         target = self.index_dir(dataset_id)
-        trash = self._trash(target)
-        if then is not None:
+        if then is None:
+            trash = self._trash(target)
+        else:
+            trash = self._trash(target, self.replaced_index(dataset_id))
             with disk_errors("publish the text index"):
                 then.rename(target)
         return remove_tree(trash) if trash is not None else 0
@@ -377,9 +387,16 @@ class Storage:
             trash.rename(path)
 
     def trashed(self) -> Iterator[tuple[str, Path]]:
-        """Yield the dataset and tokenization ids of deletions that did not end, with folders."""
+        """Yield the dataset and tokenization ids of deletions that did not end, with folders.
+
+        That of a replaced index is not an id, but `replaced_index`.
+        """
         for path in (self.root / "staging").glob(f"{_TRASH_PREFIX}*"):
             yield path.name.removeprefix(_TRASH_PREFIX).partition(".")[0], path
+
+    def replaced_index(self, dataset_id: str) -> str:
+        """Return what stands in `trashed` for an index in whose place another one comes."""
+        return _REPLACED + dataset_id
 
     def staged_jobs(self) -> Iterator[tuple[str, Path]]:
         """Yield the job ids that have a staging folder."""

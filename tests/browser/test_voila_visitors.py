@@ -7,6 +7,7 @@ import itertools
 import re
 import shutil
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from .visitor import V1, Visitor
 
 pytestmark = pytest.mark.browser
 
+ANSWER_S = 1.0
 SECRET = "hf_" + "Secret" * 6
 # the guard: under Voila every manager is read-only
 _NO_GUARD = """
@@ -87,6 +89,12 @@ def _leaks(heard: list[bytes], folder: Path) -> list[bytes]:
     ]
 
 
+def _seconds_to_answer(visitor: Visitor) -> float:
+    began = time.monotonic()
+    assert visitor.answer({"kind": "list_datasets"}, 10)["result"]["total"] == 2
+    return time.monotonic() - began
+
+
 def _attack(server: Server, laid_out: tuple[Path, Path, Real], count: int) -> None:
     """Send ``count`` messages over each protocol, and see that they came to nothing."""
     folder, data_dir, real = laid_out
@@ -98,7 +106,8 @@ def _attack(server: Server, laid_out: tuple[Path, Path, Real], count: int) -> No
         sent, answered = bombard(visitor, Hostile(real, seed).shots(count))
         assert sent == count
         assert answered >= count // 2
-        assert visitor.answer({"kind": "list_datasets"}, 10)["result"]["total"] == 2
+        # the fastest of three: the machine may be busy, the kernel may not be stuck
+        assert min(_seconds_to_answer(visitor) for _ in range(3)) < ANSWER_S
         leaks += _leaks(visitor.heard, folder)
         visitor.close()
     assert _files(*watched) == before

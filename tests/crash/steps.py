@@ -167,6 +167,7 @@ class Steps:
             if record.status == "ready":
                 last = manager.samples(record.id, offset=record.num_samples - 1, limit=1)
                 assert (last.total, len(last.items)) == (record.num_samples, 1)
+                assert manager.samples(record.id, search="59").total
         for made in now.tokenizations.values():
             assert made.status in ("ready", "error"), made
             if made.status == "ready":
@@ -174,7 +175,9 @@ class Steps:
                     tokens = manager.load_tokens(made.id, split)
                     assert len(tokens["input_ids"]) == counts.sequences
         for word, value in facts:
-            _check_fact(now, word, value)
+            # a replaced index comes back with the next writer; until then a search reads
+            if word != "indexed" or not manager.read_only:
+                _check_fact(now, word, value)
 
     def _check_folders(self, manager: DatasetManager) -> None:
         """Nothing lies there that no record tells of."""
@@ -192,9 +195,9 @@ class Steps:
             for path in (folder / "tokenized").glob("*"):
                 record = made[path.name.removesuffix(".partial")]
                 assert (record.status == "ready") == (path.suffix != ".partial")
-        # within a partial folder they go with it
-        unnamed = [path for path in root.rglob("*.tmp") if ".partial" not in str(path)]
-        assert unnamed == [path for path in unnamed if path.parent == root]
+        # within a partial folder they go with it, and the catalog's are used up by the next
+        unnamed = [path for path in root.rglob("*.tmp") if path.parent != root]
+        assert [path for path in unnamed if "partial" not in str(path)] == []
 
     def _check_rest(self, manager: DatasetManager) -> None:
         for row in manager.list_datasets().items:
