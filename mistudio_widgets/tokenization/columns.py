@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,12 +11,15 @@ import pyarrow.parquet as pq
 from ..errors import CorruptFileError, InvalidRequestError, shown_path
 from ..importer import conversation_format
 
+_BUFFER_BYTES: Final = 2**20
+
 
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a Parquet file that is read in order; raises `CorruptFileError`."""
     try:
-        # with pre_buffer, iter_batches keeps all that it has read
-        return pq.ParquetFile(path, pre_buffer=False)
+        # with pre_buffer, iter_batches keeps all that it has read; without a buffer of its own it
+        # reads the whole column of a row group at once
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
     except (OSError, pa.ArrowInvalid) as error:
         raise CorruptFileError(
             f"{shown_path(path)} cannot be read as Parquet: {error}",
