@@ -73,7 +73,7 @@ class UpkeepMethods(Core):
         chosen = _kinds_of(kinds)
         days = whole_number(older_than_days, "older_than_days")
         freed = discard(self._parts, chosen, days)
-        recover(self._parts)
+        recover(self._parts, removes=False)
         self._reclaimable = None
         self._follower.notify()
         return freed
