@@ -93,6 +93,7 @@ def test_what_another_recovery_did_not_get_to_remove_is_removed(
         (folder / left / "0123").write_bytes(b"abc")
     (folder / ".manifest.json.0123.tmp").write_bytes(b"{")
     proof = manager.data_dir / "tokenizers" / "proof-0123.456.tmp"
+    proof.parent.mkdir(exist_ok=True)
     proof.write_bytes(b"{")
     with DatasetManager(manager.data_dir):
         assert not proof.exists()

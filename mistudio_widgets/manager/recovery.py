@@ -21,8 +21,14 @@ from .parts import Parts, error_fields
 from .tokenize_work import note_tokenization
 
 
-def recover(parts: Parts) -> int:
+def recover(parts: Parts, *, removes: bool = True) -> int:
     """Record the ends that dead processes could not, and remove their unfinished files.
+
+    Parameters
+    ----------
+    parts : Parts
+    removes : bool
+        Also what they did not get to remove after they had published: `cleanup` is asked for it.
 
     Returns
     -------
@@ -30,7 +36,7 @@ def recover(parts: Parts) -> int:
         How many jobs had been interrupted.
     """
     # listed before the catalog is asked: a job's row is there before its files are
-    unfinished = list(_unfinished(parts))
+    unfinished = list(_unfinished(parts)) if removes else []
     with parts.catalog.write() as writer:
         dead = [row for row in writer.active_jobs() if not parts.is_alive(row)]
         ends = [_record_end(parts, writer, row) for row in dead]

@@ -74,7 +74,7 @@ class UpkeepMethods(Core):
         days = whole_number(older_than_days, "older_than_days")
         started = time.monotonic()
         freed = discard(self._parts, chosen, days)
-        recover(self._parts)
+        recover(self._parts, removes=False)
         self._parts.journal.cleaned_up(sorted(chosen), freed, time.monotonic() - started)
         self._reclaimable = None
         self._follower.notify()
