@@ -183,7 +183,9 @@ def _open(dialog: Locator, name: str) -> Locator:
 
 def _dismiss(page: Page) -> None:
     """Close what stands before the panel: our own messages, and JupyterLab's question."""
-    page.get_by_role("button", name="No", exact=True).click()
+    news = page.get_by_role("button", name="No", exact=True)
+    news.click()
+    expect(news).to_have_count(0)
     toasts = pages.part(page, "toast")
     while toasts.count():
         toasts.first.get_by_label("Dismiss").click()

@@ -1,13 +1,13 @@
 /** One dataset in the list. */
 
 import { Activity, CircleCheckBig, CirclePause, Database, Info, Loader } from "lucide-react";
-import { memo } from "react";
+import { memo, useLayoutEffect, useRef } from "react";
 import { CardActions, type CardActionsProps, isActive } from "./CardActions";
 import { formatBytes, formatCount, formatSource, plural } from "./format";
 import { JobProgress } from "./JobProgress";
 import type { DatasetCard as Card, JobSnapshot, TokenizationChip } from "./protocol.gen";
 import { describeDifference, readyChips } from "./tokenizations";
-import { Badge, classes, ErrorBox, lookOf } from "./ui";
+import { Badge, classes, ErrorBox, lookOf, passFocusOn } from "./ui";
 import { useRequest } from "./useRequest";
 
 const MAX_CHIPS = 4;
@@ -21,6 +21,13 @@ export interface DatasetCardProps extends Omit<CardActionsProps, "request"> {
 export const DatasetCard = memo(function DatasetCard(props: DatasetCardProps) {
   const { dataset, job, onOpen } = props;
   const request = useRequest();
+  const element = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    const card = element.current;
+    return () => {
+      if (card !== null) passFocusOn(card);
+    };
+  }, []);
   const { status } = dataset;
   const opens = status === "ready" || status === "error" || status === "tokenizing";
   const open = () => onOpen(dataset.id);
@@ -28,6 +35,7 @@ export const DatasetCard = memo(function DatasetCard(props: DatasetCardProps) {
     // biome-ignore lint/a11y/useKeyWithClickEvents: the title is a button and does for the keyboard what the whole card does for the mouse
     // biome-ignore lint/a11y/noStaticElementInteractions: as above
     <div
+      ref={element}
       data-part={`card card.${status === "tokenizing" ? status : lookOf(status)}`}
       data-dataset-id={dataset.id}
       onClick={opens ? open : undefined}

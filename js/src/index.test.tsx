@@ -310,6 +310,19 @@ describe("the panel", () => {
     expect(shadow.activeElement).toBe(panel.getByRole("heading", { level: 1 }));
   });
 
+  it("gives the focus to the heading when a card goes that has it", () => {
+    const { panel, model, shadow } = show();
+    const [first, ...others] = goldenState().datasets;
+    const buttons = panel.getAllByRole("button", { name: /^(Delete dataset|Cancel)/ });
+    act(() => buttons[0]?.focus());
+    expect(shadow.activeElement).toBe(buttons[0]);
+    expect(buttons[0]?.closest("[data-dataset-id]")?.getAttribute("data-dataset-id")).toBe(
+      first?.id,
+    );
+    act(() => model.publish({ datasets: others, total: others.length }));
+    expect(shadow.activeElement).toBe(panel.getByRole("heading", { name: "Datasets" }));
+  });
+
   it("tells the kernel which dataset is open", async () => {
     const { panel, model } = show();
     await userEvent.click(panel.getByRole("button", { name: "TinyStories" }));

@@ -314,6 +314,13 @@ function focusedIn(element: Element): HTMLElement | null {
   return scope.activeElement as HTMLElement | null;
 }
 
+/** Give the focus that is in `leaving` to the heading: it would be lost with what had it. */
+export function passFocusOn(leaving: Element): void {
+  const root = leaving.getRootNode();
+  const focused = root instanceof ShadowRoot ? root.activeElement : null;
+  if (leaving.contains(focused)) headingBelow(root)?.focus();
+}
+
 /** Where to go on when what had the focus is gone, as the card of a deleted dataset. */
 function headingBelow(root: Node): HTMLElement | null {
   const scope = root instanceof ShadowRoot ? root : null;
