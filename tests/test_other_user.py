@@ -86,7 +86,12 @@ def test_a_user_of_the_group_sees_everything_and_changes_nothing(
             writer.insert_job(JobRow(job, owner_id=manager._parts.owner_id, request=None))
         command = [sys.executable, "-c", CHILD, str(shared), str(GROUP), str(USER)]
         looked = subprocess.run(
-            command, check=False, timeout=120, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command,
+            check=False,
+            timeout=120,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "MISTUDIO_LOG_LEVEL": "WARNING"},
         )
     # a search that could not open the index would say so, and read
     assert (looked.returncode, looked.stderr.decode()) == (0, "")

@@ -94,6 +94,8 @@ def test_what_another_recovery_did_not_get_to_remove_is_removed(
     (folder / ".manifest.json.0123.tmp").write_bytes(b"{")
     proof = manager.data_dir / "tokenizers" / "proof-0123.456.tmp"
     proof.parent.mkdir(exist_ok=True)
+    # a process that knows the proof already writes none
+    proof.parent.mkdir(exist_ok=True)
     proof.write_bytes(b"{")
     with DatasetManager(manager.data_dir):
         assert not proof.exists()
