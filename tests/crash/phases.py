@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from crash.failpoints import Failpoints, When
+from crash.nursery import say
 
 from mistudio_widgets import DatasetManager
 from mistudio_widgets.catalog.migrations import MIGRATIONS
 from mistudio_widgets.records import DatasetRecord, TokenizationRecord
-
-from .failpoints import Failpoints, When
-from .nursery import say
 
 REPO: Final = "acme/killed-at-steps"
 _SPLITS: Final = {"train": 0.8, "test": 0.2}

@@ -18,17 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crash.failpoints import STATEMENTS, When
+from crash.killing import check_writer, layout, plain
+from crash.nursery import Nursery
+from crash.phases import PHASES, REPO
 from hub_fixtures import jsonl, parquet
 from hub_server import HubServer
 
 from mistudio_widgets import DatasetManager
 from mistudio_widgets.records import DatasetRecord, TokenizationRecord
 from mistudio_widgets.storage import sha256_of
-
-from .failpoints import STATEMENTS, When
-from .killing import check_writer, layout, plain
-from .nursery import Nursery
-from .phases import PHASES, REPO
 
 REOPEN_S = 2.0
 NUM_ROWS = 60
