@@ -110,9 +110,19 @@ def test_hits_are_highlighted_and_the_best_come_first(
     ]
 
 
-def test_a_search_without_words_finds_all(manager: DatasetManager, tmp_path: Path) -> None:
+def test_a_blank_search_finds_all(manager: DatasetManager, tmp_path: Path) -> None:
     record = import_texts(manager, tmp_path, ["a", "b"])
-    assert manager.samples(record.id, search=" !? ").total == 2
+    assert manager.samples(record.id, search=" \n").total == 2
+
+
+@pytest.mark.parametrize("search", ["!?", "\U0001f600", "-", "*", '"', "\u0301"])
+def test_a_search_without_words_is_refused(
+    manager: DatasetManager, tmp_path: Path, search: str
+) -> None:
+    record = import_texts(manager, tmp_path, ["a", "b"])
+    with pytest.raises(InvalidRequestError, match="no word") as caught:
+        manager.samples(record.id, search=search)
+    assert caught.value.field == "search"
 
 
 @pytest.mark.parametrize("search", ["x" * 100_001, 7])

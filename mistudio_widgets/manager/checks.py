@@ -176,7 +176,9 @@ def must_be_ready(dataset: DatasetRecord) -> None:
         raise InvalidRequestError(
             f"{dataset.name!r} is {dataset.status}, not ready.",
             field="dataset_id",
-            hint="Use retry()." if dataset.status == "error" else "Wait for its job.",
+            hint="Use retry(), or import it again."
+            if dataset.status == "error"
+            else "Wait for its job.",
         )
 
 

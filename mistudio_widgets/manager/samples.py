@@ -40,6 +40,7 @@ from .tokenizations import TokenizationMethods
 
 _MAX_TOKENS: Final = 5_000
 _MAX_SPANS: Final = 1_000
+_MAX_SHOWN: Final = 60
 
 
 class SampleMethods(TokenizationMethods, PreviewMethods):
@@ -104,7 +105,8 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         Raises
         ------
         InvalidRequestError
-            The dataset is not ready, there is no such split, or the range means nothing.
+            The dataset is not ready, there is no such split, the range means nothing, or the
+            search has no word.
         CorruptFileError
             A file is gone or damaged.
         InterruptedJobError
@@ -120,7 +122,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         asked = _asked(split, min_tokens, max_tokens)
         if search is not None:
             check_text(search, "search")
-        query = parse(search or "")
+        query = _query(search or "")
         looked = self._looked(dataset_id)
         counted_by = self._counted_by(dataset_id, tokenization_id)
         split = asked.known_split(looked)
@@ -366,6 +368,18 @@ class _Asked:
             return None
         check_split(self.split, dict.fromkeys(splits))
         return self.split
+
+
+def _query(search: str) -> Query:
+    query = parse(search)
+    if query.is_empty and search.strip():
+        shown = search.strip()[:_MAX_SHOWN]
+        raise InvalidRequestError(
+            f"search: {shown!r} has no word to look for.",
+            field="search",
+            hint="A word is made of letters, digits and underscores.",
+        )
+    return query
 
 
 def _asked(split: str | None, min_tokens: int | None, max_tokens: int | None) -> _Asked:

@@ -41,7 +41,7 @@ _FORMATS: Final = (
     (b"ID3", "MP3 audio"),
 )
 _RIFF_FORMATS: Final = {b"WEBP": "WebP image", b"WAVE": "WAV audio"}
-_SECONDS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_UNITS: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
 _MAX_KEY_CHARS: Final = 200
 
 
@@ -218,10 +218,7 @@ def _time(scalar: pa.Scalar) -> str:
         months, days, nanoseconds = scalar.as_py()
         return f"{months} months, {days} days, {nanoseconds / 1e9:g} s"
     if pa.types.is_duration(kind):
-        try:
-            return str(dt.timedelta(seconds=scalar.value * _SECONDS[kind.unit]))
-        except OverflowError:
-            return f"{scalar.value} {kind.unit}"
+        return _duration(scalar.value, kind.unit)
     try:
         # Arrow writes every digit, and a zone's times in UTC
         written = str(scalar.cast(pa.string()).as_py())
@@ -229,6 +226,17 @@ def _time(scalar: pa.Scalar) -> str:
         written = "<"
     # what it cannot write it says so: <value out of range: 1073741824>
     return f"{scalar.value} ({kind})" if "<" in written else written.replace(" ", "T", 1)
+
+
+def _duration(value: int, unit: str) -> str:
+    if unit == "ns":
+        micros, nanos = divmod(value, 1000)
+        whole = _duration(micros, "us")
+        return f"{whole if '.' in whole else f'{whole}.000000'}{nanos:03}" if nanos else whole
+    try:
+        return str(dt.timedelta(**{_UNITS[unit]: value}))
+    except OverflowError:
+        return f"{value} {unit}"
 
 
 def _float_name(value: float) -> str:

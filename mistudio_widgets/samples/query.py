@@ -15,7 +15,8 @@ What a word is says `samples.text`. The corners:
   that touches no word (``a - b``, ``2 * 3``, ``a*b``), an ``OR`` with nothing to choose from on
   one side, brackets, ``AND``, ``NOT``, ``or``.
 - ``-word`` alone finds all texts without it, also empty ones.
-- A search without any word (``""``, ``!?``) asks for nothing, so every text has it.
+- A search without any word (``""``, ``!?``) asks for nothing, so every text has it; a manager
+  refuses one that is not blank.
 """
 
 from __future__ import annotations
