@@ -32,8 +32,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_FOLDERS: Final = re.compile(r"(?<![\w/])(?:~|(?=/))/?(?:[^/\s]+/)+")
 
 
 class MiStudioError(Exception):
@@ -271,3 +274,21 @@ def shown_path(path: str | os.PathLike[str]) -> str:
     if home not in ("", "/", "~") and (text == home or text.startswith(home + os.sep)):
         return "~" + text[len(home) :]
     return text
+
+
+def without_folders(text: str, root: str | os.PathLike[str] | None = None) -> str:
+    """Leave of absolute and home paths the file's name: strangers may read it.
+
+    Parameters
+    ----------
+    text : str
+    root : path, optional
+        A folder that is left out even where its name has spaces.
+
+    >>> without_folders('Failed to open "/home/me/data/train.parquet".')
+    'Failed to open "train.parquet".'
+    """
+    if root is not None:
+        for path in (os.path.realpath(root), os.fspath(root), shown_path(root)):
+            text = text.replace(f"{path}{os.sep}", "")
+    return _FOLDERS.sub("", text)

@@ -124,6 +124,12 @@ def test_a_disk_is_low_above_80_percent(manager: DatasetManager, disk: Path) -> 
     assert (report.is_low, report.reclaimable_bytes) == (True, 100_000)
 
 
+def test_a_disk_is_low_where_only_the_reserve_is_left(manager: DatasetManager, disk: Path) -> None:
+    assert not manager.storage().is_low
+    manager._parts.storage.reserve_bytes = shutil.disk_usage(disk).free + 1
+    assert manager.storage().is_low
+
+
 def test_a_manager_opens_on_a_full_disk(disk: Path, text_file: Path) -> None:
     with DatasetManager(disk / "data", device="cpu") as manager:
         manager._parts.storage.reserve_bytes = 0

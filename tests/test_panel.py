@@ -617,6 +617,9 @@ def test_what_a_read_only_panel_says_of_damaged_files_names_no_folder(
         data = next(folder.rglob("*.parquet"))
         data.write_bytes(b"no parquet")
         replies.append(wire.ask("samples", dataset_id=record.id))
+        row = {"dataset_id": record.id, "split": "train", "row": 0}
+        known = {"tokenizer": made.tokenizer_name}
+        replies.append(wire.ask("preview_tokens", settings=known, **row))
         data.unlink()
         replies.append(wire.ask("column_statistics", dataset_id=record.id))
         (folder / "manifest.json").unlink()
@@ -626,6 +629,25 @@ def test_what_a_read_only_panel_says_of_damaged_files_names_no_folder(
         assert reply["error"]["code"] == "corrupt_file"
         assert str(manager.data_dir) not in str(reply)
         assert "~" not in str(reply)
+
+
+def test_what_a_read_only_panel_says_of_a_damaged_catalog_names_no_folder(
+    manager: DatasetManager, text_file: Path
+) -> None:
+    manager.import_files(text_file).wait(60)
+    catalog, version = (manager.data_dir / f"catalog.{kind}" for kind in ("duckdb", "version"))
+    manager.close()
+    with DatasetManager(manager.data_dir, read_only=True) as reader:
+        panel = DatasetsPanel(reader)
+        wire = Wire(panel)
+        catalog.write_bytes(catalog.read_bytes()[:4000])
+        version.write_text("another")
+        reply = wire.ask("list_datasets")
+        panel._publish()
+        told = str([reply, panel.error])
+        panel.close()
+    assert "catalog.duckdb" in told
+    assert str(manager.data_dir) not in told
 
 
 def test_a_replaced_panel_rests_again_when_nobody_asks_it(

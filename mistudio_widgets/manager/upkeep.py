@@ -32,7 +32,8 @@ class UpkeepMethods(Core):
             free_bytes=space.free_bytes,
             total_bytes=space.total_bytes,
             reserve_bytes=space.reserve_bytes,
-            is_low=space.free_bytes < (1 - LOW_DISK_SHARE) * space.total_bytes,
+            is_low=space.free_bytes
+            < max((1 - LOW_DISK_SHARE) * space.total_bytes, space.reserve_bytes),
             num_datasets=self._view.num_datasets(),
             reclaimable_bytes=None if self.read_only else self._reclaimable_bytes(),
         )

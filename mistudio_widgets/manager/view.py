@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from ..catalog import CatalogReader, HoldRow, JobRow
-from ..errors import InterruptedJobError, NotFoundError
+from ..errors import InterruptedJobError, NotFoundError, without_folders
 from ..jobs import Job, interruption, read_job_file
 from ..records import (
     DATA_KINDS,
@@ -31,9 +31,6 @@ from .parts import Parts, error_fields
 
 _TRUST_S: Final = 5.0
 _STALE_ENTRIES: Final = 200
-
-# the folders of an absolute or home path: what is left is the file's name
-_FOLDERS: Final = re.compile(r"(?<![\w/])(?:~|(?=/))/?(?:[^/\s]+/)+")
 
 _DELETION_STOPPED: Final = InterruptedJobError(
     "Its deletion was interrupted.", hint="Delete it again; the next start puts it back."
@@ -324,12 +321,12 @@ class View:
         if not self._parts.read_only:
             return record
         shown: dict[str, Any] = {
-            name: _FOLDERS.sub("", text)
+            name: without_folders(text)
             for name in ("error_message", "hint")
             if (text := getattr(record, name)) is not None
         }
         if isinstance(record, DatasetRecord):
-            shown["in_use_by"] = tuple(_FOLDERS.sub("", name) for name in record.in_use_by)
+            shown["in_use_by"] = tuple(without_folders(name) for name in record.in_use_by)
         return record.model_copy(update=shown)
 
 

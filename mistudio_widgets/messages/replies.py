@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, Literal
 
-from ..errors import ConfigNotFoundError, InvalidRequestError, MiStudioError, SplitNotFoundError
+from ..errors import (
+    ConfigNotFoundError,
+    InvalidRequestError,
+    MiStudioError,
+    SplitNotFoundError,
+    without_folders,
+)
 from ..records import (
     ColumnStatistics,
     DataFile,
@@ -204,17 +211,24 @@ def success(request_id: str, result: Record | tuple[Record, ...]) -> dict[str, A
     return {"request_id": request_id, "ok": True, "result": plain}
 
 
-def failure(request_id: str | None, error: MiStudioError) -> dict[str, Any]:
+def failure(
+    request_id: str | None, error: MiStudioError, *, hidden_root: Path | None = None
+) -> dict[str, Any]:
     """Build the reply to a request that could not be done."""
-    return Failure(request_id=request_id, ok=False, error=error_info(error)).model_dump(mode="json")
+    info = error_info(error, hidden_root=hidden_root)
+    return Failure(request_id=request_id, ok=False, error=info).model_dump(mode="json")
 
 
-def error_info(error: MiStudioError) -> ErrorInfo:
-    """Return an error as the panel shows it."""
+def error_info(error: MiStudioError, *, hidden_root: Path | None = None) -> ErrorInfo:
+    """Return an error as the panel shows it; ``hidden_root``: no folder, this one least of all."""
+
+    def shown(text: str) -> str:
+        return text if hidden_root is None else without_folders(text, hidden_root)
+
     return ErrorInfo(
         code=error.code,
-        message=error.message,
-        hint=error.hint,
+        message=shown(error.message),
+        hint=None if error.hint is None else shown(error.hint),
         field=error.field if isinstance(error, InvalidRequestError) else None,
         choices=_choices(error),
     )

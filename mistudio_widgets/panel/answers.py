@@ -80,7 +80,8 @@ class Answers:
             if progress.is_cancelled:
                 return cancelled(request.request_id)
             if isinstance(error, MiStudioError):
-                return failure(request.request_id, error)
+                root = self._manager.data_dir if self._manager.read_only else None
+                return failure(request.request_id, error, hidden_root=root)
             _log.exception("request %s failed", request.kind)
             ours = MiStudioError("Something went wrong in the kernel.", hint="See its log.")
             return failure(request.request_id, ours)

@@ -13,7 +13,7 @@ import anywidget
 import traitlets
 
 from .. import __version__
-from ..errors import MiStudioError
+from ..errors import MiStudioError, without_folders
 from ..manager import DatasetManager
 from ..messages import (
     MAX_SHORT_TEXT,
@@ -29,7 +29,7 @@ from ..messages import (
     success,
 )
 from ..progress import Progress
-from ..records import Event, StorageReport, TokenizationSettings
+from ..records import ErrorEvent, Event, StorageReport, TokenizationSettings
 from ..storage import default_data_dir
 from .answers import Answers, card
 from .cells import replaced_by
@@ -191,7 +191,8 @@ class DatasetsPanel(anywidget.AnyWidget):
     def _tell_why(self, error: Exception) -> None:
         if not isinstance(error, MiStudioError):
             error = MiStudioError("Something went wrong in the kernel.", hint="See its log.")
-        info = error_info(error).model_dump(mode="json")
+        root = self.manager.data_dir if self.manager.read_only else None
+        info = error_info(error, hidden_root=root).model_dump(mode="json")
         if self.error != info:
             _log.exception("could not publish")
             self.set_trait("error", info)
@@ -243,6 +244,9 @@ class DatasetsPanel(anywidget.AnyWidget):
 
     def _send_event(self, event: Event) -> None:
         # progress is in the traits; events are for toasts
+        if isinstance(event, ErrorEvent) and self.manager.read_only:
+            said = without_folders(event.error_message, self.manager.data_dir)
+            event = event.model_copy(update={"error_message": said})
         if event.event in ("completed", "error"):
             self.send(event.model_dump(mode="json"))
 
