@@ -1246,7 +1246,7 @@ export interface Cell {
  * reserve_bytes : int
  *     What is always kept free: the larger of 5 % of the disk and 2 GiB.
  * is_low : bool
- *     Whether more than 80 % of the disk is used.
+ *     Whether more than 80 % of the disk is used, or less than the reserve is free.
  * reclaimable_bytes : int or None
  *     What `DatasetManager.cleanup` would free; None where it was not measured, as in a
  *     read-only manager. At most a minute old.
