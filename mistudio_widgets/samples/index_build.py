@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -73,9 +74,9 @@ def build_index(
         with suppress(ValueError):
             writer.rollback()
         if isinstance(error, ValueError):
-            raise _unwritable(error) from error
+            raise _unwritable(error, folder) from error
         raise
-    _join(writer, progress)
+    _join(writer, folder, progress)
     write_sums(folder)
     _let_others_read(folder)
     (folder / RECEIPT_NAME).write_text(receipt.model_dump_json(indent=1))
@@ -127,10 +128,10 @@ def _writer(folder: Path) -> tantivy.IndexWriter:
         # one thread: rows stay in order, and the rest of the machine stays free
         return tantivy.Index(schema, path=str(folder)).writer(_HEAP_BYTES, 1)
     except (OSError, ValueError) as error:
-        raise _unwritable(error) from error
+        raise _unwritable(error, folder) from error
 
 
-def _join(writer: tantivy.IndexWriter, progress: Progress) -> None:
+def _join(writer: tantivy.IndexWriter, folder: Path, progress: Progress) -> None:
     """Wait until the parts that are being joined are; a cancel waits for nothing."""
     done = threading.Event()
     errors: list[ValueError] = []
@@ -147,7 +148,7 @@ def _join(writer: tantivy.IndexWriter, progress: Progress) -> None:
     while not done.wait(0.05):
         progress.check()
     if errors:
-        raise _unwritable(errors[0]) from errors[0]
+        raise _unwritable(errors[0], folder) from errors[0]
 
 
 def _let_others_read(folder: Path) -> None:
@@ -157,9 +158,18 @@ def _let_others_read(folder: Path) -> None:
             path.chmod(folder.stat().st_mode & 0o666)
 
 
-def _unwritable(error: Exception) -> StorageError:
-    # tantivy's own words hold absolute paths
-    if "No space left" in str(error) or "StorageFull" in str(error):
+def _has_no_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _CHECK_SPACE_BYTES
+    except OSError:
+        return False
+
+
+def _unwritable(error: Exception, folder: Path) -> StorageError:
+    # tantivy's own words hold absolute paths, and do not always say what its thread met
+    words = str(error)
+    is_full = "No space left" in words or "StorageFull" in words
+    if is_full or ("was killed" in words and _has_no_room(folder)):
         return InsufficientDiskSpaceError(
             "The text index could not be written: the disk is full.",
             required_bytes=0,
