@@ -20,6 +20,7 @@ from ..records import (
     Receipt,
     new_job_id,
 )
+from .notes import put_back_tokenizations
 from .parts import Parts, error_fields
 from .recovery import find_manifest, find_receipt
 from .tokenize_work import note_tokenization
@@ -70,6 +71,7 @@ def take_up(parts: Parts) -> TakenUp:
     with parts.catalog.write() as writer:
         _take_datasets(parts, writer, unknown, taken)
         _take_tokenizations(parts, writer, {name: receipts[name] for name in unknown_tokens}, taken)
+        put_back_tokenizations(parts, writer)
         _give_up_datasets(parts, writer, gone, taken)
         _give_up_tokenizations(parts, writer, gone_tokens, taken)
     _tell(taken)
