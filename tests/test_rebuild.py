@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import threading
@@ -259,6 +260,92 @@ def test_what_is_not_whole_comes_back_as_an_error(
     assert (found.name, found.status, found.error_code) == (dataset.name, "error", "corrupt_file")
     with pytest.raises(InvalidRequestError):
         manager.load(dataset.id)
+
+
+@pytest.mark.parametrize("content", [b"\xff{", b"", b"[]", b"null", b"{}", None, "folder", "loop"])
+def test_what_does_not_tell_what_it_was_is_shown_and_kept(
+    manager: DatasetManager,
+    dataset: DatasetRecord,
+    caplog: pytest.LogCaptureFixture,
+    content: bytes | str | None,
+) -> None:
+    folder = manager.data_dir / "datasets" / dataset.id
+    (folder / "manifest.json").unlink()
+    if isinstance(content, bytes):
+        (folder / "manifest.json").write_bytes(content)
+    elif content == "folder":
+        (folder / "manifest.json").mkdir()
+    elif content == "loop":
+        (folder / "manifest.json").symlink_to("manifest.json")
+    (file,) = (folder / "raw").iterdir()
+    _lose_catalog(manager.data_dir)
+    manager._parts.catalog.open_whole()
+    assert manager.cleanup() == 0
+    with caplog.at_level(logging.WARNING):
+        assert manager.rebuild().damaged == (dataset.id,)
+    assert dataset.id in caplog.text
+    found = manager.get_dataset(dataset.id)
+    assert (found.status, found.error_code) == ("error", "corrupt_file")
+    assert manager.storage().reclaimable_bytes == 0
+    assert manager.cleanup() == 0
+    assert file.exists()
+    assert manager.rebuild().damaged == ()
+    with pytest.raises(InvalidRequestError):
+        manager.retry(dataset.id)
+    assert manager.delete_dataset(dataset.id) > 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_samples", 2**63),
+        ("num_samples", -5),
+        ("size_bytes", 2**64),
+        ("created_at", "0001-01-01T00:00:00+14:00"),
+        ("status", "downloading"),
+    ],
+)
+def test_one_impossible_manifest_keeps_nobody_out(
+    manager: DatasetManager, dataset: DatasetRecord, tmp_path: Path, key: str, value: object
+) -> None:
+    bad = manager.import_files(tmp_path / "texts.txt").wait(60)
+    path = manager.data_dir / "datasets" / bad.id / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["dataset"][key] = value
+    path.write_text(json.dumps(manifest))
+    _lose_catalog(manager.data_dir)
+    with DatasetManager(manager.data_dir) as other:
+        assert other.get_dataset(dataset.id).status == "ready"
+        assert other.get_dataset(bad.id).error_code == "corrupt_file"
+        assert other.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("created_at", "9999-12-31T23:59:59-10:00"),
+        ("num_tokens", 10**30),
+        ("status", "tokenizing"),
+    ],
+)
+def test_one_impossible_receipt_keeps_nobody_out(
+    manager: DatasetManager,
+    dataset: DatasetRecord,
+    tokenizer_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    key: str,
+    value: object,
+) -> None:
+    made = manager.tokenize(dataset.id, tokenizer=str(tokenizer_path), max_length=4).wait(60)
+    folder = manager._parts.storage.tokenization_dir(dataset.id, made.id)
+    receipt = json.loads((folder / "receipt.json").read_text())
+    receipt["tokenization"][key] = value
+    (folder / "receipt.json").write_text(json.dumps(receipt))
+    _lose_catalog(manager.data_dir)
+    with caplog.at_level(logging.WARNING), DatasetManager(manager.data_dir) as other:
+        assert other.get_dataset(dataset.id).status == "ready"
+        assert other.list_tokenizations(dataset.id) == []
+    assert made.id in caplog.text
 
 
 def test_what_was_under_repair_comes_back_as_an_error(

@@ -138,11 +138,11 @@ def _of_dataset(parts: Parts, dataset_id: str) -> Iterator[Leftover]:
 
 
 def _is_orphan(parts: Parts, dataset_id: str) -> bool:
-    """Tell whether nothing in a folder says what it was; `rebuild` makes a row of one that does."""
+    """Tell whether a folder was never a dataset; `rebuild` makes a row of one that was."""
     try:
         parts.storage.read_manifest(dataset_id)
     except CorruptFileError:
-        return parts.storage.manifest_aside(dataset_id) is None
+        return not parts.storage.was_published(dataset_id)
     except StorageError:
         return False
     return False

@@ -146,7 +146,8 @@ def find_manifest(parts: Parts, dataset_id: str) -> Manifest | None:
         is_whole = all(
             (folder / file.path).stat().st_size == file.size_bytes for file in manifest.files
         )
-    except (CorruptFileError, OSError):
+    # a path with a NUL is a ValueError
+    except (CorruptFileError, OSError, ValueError):
         return None
     return manifest if is_whole else None
 
@@ -159,7 +160,8 @@ def find_receipt(parts: Parts, dataset_id: str, tokenization_id: str) -> Receipt
         is_whole = all(
             (folder / file.path).stat().st_size == file.size_bytes for file in receipt.files
         )
-    except (CorruptFileError, OSError):
+    # a path with a NUL is a ValueError
+    except (CorruptFileError, OSError, ValueError):
         return None
     return receipt if is_whole else None
 

@@ -25,9 +25,11 @@ from ..records import (
     DATASET_ID_PATTERN,
     JOB_ID_PATTERN,
     TOKENIZATION_ID_PATTERN,
+    DatasetRecord,
     Manifest,
     Receipt,
     Record,
+    TokenizationRecord,
 )
 from .files import (
     disk_errors,
@@ -47,6 +49,7 @@ _TRASH_PREFIX: Final = "trash_"
 _ASIDE: Final = "manifest.damaged.json"
 _REPLACED: Final = "replaced_"
 _NO_INDEX: Final = "text_index.unwanted"
+_MAX_NUMBER: Final = 2**63 - 1
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -264,7 +267,7 @@ class Storage:
         CorruptFileError
             When it is missing or not a manifest.
         """
-        return _read_record(self.dataset_dir(dataset_id) / "manifest.json", Manifest)
+        return _read_manifest(self.dataset_dir(dataset_id) / "manifest.json")
 
     def set_manifest_aside(self, dataset_id: str) -> None:
         """Make a dataset incomplete, so that nobody takes it for whole while it is repaired."""
@@ -277,7 +280,7 @@ class Storage:
     def manifest_aside(self, dataset_id: str) -> Manifest | None:
         """Return what a dataset was before its repair began, if that is known."""
         try:
-            return _read_record(self.dataset_dir(dataset_id) / _ASIDE, Manifest)
+            return _read_manifest(self.dataset_dir(dataset_id) / _ASIDE)
         except CorruptFileError:
             return None
 
@@ -300,9 +303,10 @@ class Storage:
 
     def read_receipt(self, dataset_id: str, tokenization_id: str) -> Receipt:
         """Read a tokenization's receipt; raises `CorruptFileError` like `read_manifest`."""
-        return _read_record(
-            self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json", Receipt
-        )
+        path = self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json"
+        receipt = _read_record(path, Receipt)
+        _check_finished(path, receipt.tokenization)
+        return receipt
 
     def forget_receipt(self, dataset_id: str, tokenization_id: str) -> None:
         """Make a tokenization incomplete: its files are damaged, or made of other data."""
@@ -437,6 +441,19 @@ def _check_id(name: str, pattern: str) -> None:
         raise InvalidRequestError(f"{name!r} is not an id.", field="id")
 
 
+def _read_manifest(path: Path) -> Manifest:
+    manifest = _read_record(path, Manifest)
+    _check_finished(path, manifest.dataset)
+    return manifest
+
+
+def _check_finished(path: Path, record: DatasetRecord | TokenizationRecord) -> None:
+    """Refuse what was never written: a state other than ready, or numbers that nothing has."""
+    numbers = [value for _, value in record if isinstance(value, int)]
+    if record.status != "ready" or not all(0 <= number <= _MAX_NUMBER for number in numbers):
+        raise _unreadable(path)
+
+
 def _read_record(path: Path, model: type[RecordT]) -> RecordT:
     try:
         return model.model_validate_json(path.read_bytes())
@@ -447,8 +464,12 @@ def _read_record(path: Path, model: type[RecordT]) -> RecordT:
             hint="Run verify on the dataset, then retry.",
         ) from error
     except (OSError, ValidationError) as error:
-        raise CorruptFileError(
-            f"{path.parent.name}/{path.name} cannot be read.",
-            path=shown_path(path),
-            hint="Run verify on the dataset, then retry.",
-        ) from error
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> CorruptFileError:
+    return CorruptFileError(
+        f"{path.parent.name}/{path.name} cannot be read.",
+        path=shown_path(path),
+        hint="Run verify on the dataset, then retry.",
+    )
