@@ -22,6 +22,7 @@ from mistudio_widgets.errors import (
     InUseError,
     InvalidRequestError,
     ReadOnlyError,
+    StorageError,
 )
 from mistudio_widgets.records import DatasetRecord, new_dataset_id
 
@@ -393,6 +394,31 @@ def test_a_download_that_was_taken_up_can_be_repaired(
     assert manager.verify(made.id).wait(60).damaged
     assert manager.retry(made.id).wait(60).status == "ready"
     assert file.read_bytes() == content
+
+
+def test_a_catalog_that_is_gone_is_not_an_empty_one(
+    manager: DatasetManager, dataset: DatasetRecord
+) -> None:
+    with DatasetManager(manager.data_dir, read_only=True) as before:
+        _lose_catalog(manager.data_dir)
+        with DatasetManager(manager.data_dir, read_only=True) as reader:
+            for asked in (before, reader, manager):
+                with pytest.raises(CatalogDamagedError, match=r"catalog\.duckdb is missing"):
+                    asked.list_datasets()
+            assert manager.rebuild().datasets == (dataset.id,)
+            assert reader.list_datasets().total == before.list_datasets().total == 1
+
+
+def test_a_folder_that_is_gone_is_told_of_and_not_made_anew(
+    manager: DatasetManager, dataset: DatasetRecord
+) -> None:
+    moved = manager.data_dir.rename(manager.data_dir.with_name("moved"))
+    for ask in (manager.list_datasets, manager.storage, manager.cleanup, manager.rebuild):
+        with pytest.raises(StorageError):
+            ask()
+    assert not manager.data_dir.exists()
+    with DatasetManager(moved) as other:
+        assert other.get_dataset(dataset.id).status == "ready"
 
 
 def test_a_read_only_manager_rebuilds_nothing(data_dir: Path) -> None:

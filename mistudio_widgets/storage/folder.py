@@ -193,7 +193,8 @@ class Storage:
 
     def space(self) -> Space:
         """Return the disk's size, what is free, and the reserve."""
-        usage = shutil.disk_usage(self.root if self.root.exists() else self.root.parent)
+        with disk_errors("measure the data folder's disk"):
+            usage = shutil.disk_usage(self.root if self.root.exists() else self.root.parent)
         return Space(usage.total, usage.free, self.reserve(usage.total))
 
     def used_bytes(self) -> int:
@@ -404,13 +405,13 @@ class Storage:
 
     def staged_jobs(self) -> Iterator[tuple[str, Path]]:
         """Yield the job ids that have a staging folder."""
-        for path in (self.root / "staging").iterdir():
+        for path in _listed(self.root / "staging"):
             if re.fullmatch(JOB_ID_PATTERN, path.name):
                 yield path.name, path
 
     def dataset_ids(self) -> Iterator[str]:
         """Yield the ids of all dataset folders, complete or not."""
-        for path in sorted((self.root / "datasets").iterdir()):
+        for path in _listed(self.root / "datasets"):
             if re.fullmatch(DATASET_ID_PATTERN, path.name) and not path.is_symlink():
                 yield path.name
 
@@ -434,6 +435,11 @@ class Storage:
         folder = self.root / "damaged"
         if folder.is_dir():
             yield from (path for path in sorted(folder.iterdir()) if not path.is_symlink())
+
+
+def _listed(folder: Path) -> list[Path]:
+    with disk_errors("look into the data folder"):
+        return sorted(folder.iterdir())
 
 
 def _check_id(name: str, pattern: str) -> None:
