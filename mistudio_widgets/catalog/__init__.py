@@ -31,6 +31,7 @@ from ..errors import (
     CatalogError,
     CatalogVersionError,
     InsufficientDiskSpaceError,
+    StorageError,
     shown_path,
 )
 from .damage import damaged, is_damage, log_path, set_aside
@@ -131,13 +132,12 @@ class Catalog:
         CatalogBusyError
             When writers of other processes left no gap for 10 s.
         CatalogDamagedError
-            When nobody can; `open_whole` makes it readable.
+            When nobody can, or it is gone; `open_whole` makes it readable.
         CatalogVersionError
             When this package cannot read the catalog.
         """
         if not self._path.exists():
-            if log_path(self._path).exists():
-                raise damaged("catalog.duckdb is missing.")
+            self._must_never_have_been()
             yield None
             return
         with self._timed("read"), self._attached(read_only=True) as cursor:
@@ -206,6 +206,13 @@ class Catalog:
         self._is_readable = True
         return aside
 
+    def _must_never_have_been(self) -> None:
+        """Refuse to take a catalog that is gone for one that nobody made yet."""
+        if self._is_readable and not self._path.parent.is_dir():
+            raise _folder_gone(self._path.parent)
+        if self._is_readable or self._version_path.exists() or log_path(self._path).exists():
+            raise damaged("catalog.duckdb is missing.")
+
     @contextmanager
     def _timed(self, operation: str) -> Iterator[None]:
         started = time.perf_counter()
@@ -245,6 +252,9 @@ class Catalog:
 
     @contextmanager
     def _writers_lock(self) -> Iterator[None]:
+        # the lock's library would make it anew
+        if not self._path.parent.is_dir():
+            raise _folder_gone(self._path.parent)
         gate = self._gate()
         if not gate.writers.acquire(timeout=_BUSY_S):
             raise _busy()
@@ -378,6 +388,13 @@ def _disk_full(path: Path) -> InsufficientDiskSpaceError:
         required_bytes=SPARE_BYTES,
         available_bytes=shutil.disk_usage(path.parent).free,
         hint="Free some space on the data folder's disk, then try again.",
+    )
+
+
+def _folder_gone(folder: Path) -> StorageError:
+    return StorageError(
+        f"The data folder {shown_path(folder)} is gone.",
+        hint="Put it back where it was, or make a DatasetManager for where it is now.",
     )
 
 

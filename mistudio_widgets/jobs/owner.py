@@ -33,9 +33,11 @@ class Owner:
             os.close(descriptor)
 
     def release(self) -> None:
-        """End this owner and remove its file."""
+        """End this owner and remove its files."""
         if self._descriptor >= 0:
             self.path.unlink(missing_ok=True)
+            for note in self.path.parent.glob(f"{self.id}.*.json"):
+                note.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
 

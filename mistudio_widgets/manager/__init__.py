@@ -22,6 +22,7 @@ view              the catalog's facts with live jobs laid over them
 follow            noticing what other processes change
 recovery          what a process that died left behind
 taking_up         rows for what the catalog does not know
+notes             what only the catalog knows of managers that live, for when it is lost
 journal           what happened, told to the log and to the metrics
 leftovers         what nobody needs any more
 parts             the pieces that the others share

@@ -47,6 +47,7 @@ from .checks import whole_number
 from .events import Announcer, completed_event, damage_event, error_event, progress_event
 from .follow import Follower
 from .journal import Journal
+from .notes import note_end, note_job
 from .parts import Parts
 from .recovery import recover
 from .taking_up import take_up
@@ -295,6 +296,7 @@ class Core:
 
     def _submit(self, job: Job, work: Work) -> Job:
         self._remember(job)
+        note_job(self._parts, job)
         try:
             self._runner.submit(job, work)
         except MiStudioError as error:
@@ -339,6 +341,10 @@ class Core:
         snapshot = job.snapshot()
         if snapshot.state not in ACTIVE_STATES:
             self._parts.own_jobs.discard(job.id)
+            if snapshot.paused:
+                note_job(self._parts, job)
+            else:
+                note_end(self._parts, job)
         if snapshot.automatic:
             return
         if snapshot.state == "failed":

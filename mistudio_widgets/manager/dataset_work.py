@@ -30,6 +30,7 @@ from ..records import (
     utc_now,
 )
 from ..storage import disk_errors, fsync_dir, remove_tree, sha256_of
+from .notes import drop_note
 from .parts import Parts, error_fields
 
 
@@ -57,6 +58,7 @@ class DatasetWork:
             remove_tree(folder)
         with self._parts.catalog.write() as writer:
             writer.delete_dataset(job.dataset_id)
+            drop_note(self._parts, job.id)
 
     def fail(self, job: Job, error: MiStudioError) -> None:
         """Keep the row, with the error, and what was fetched; remove what is half made."""

@@ -37,6 +37,7 @@ from .downloads import DownloadMethods
 from .import_work import ImportWork
 from .indexing import IndexMethods
 from .loading import load_split
+from .notes import drop_notes_of
 from .recovery import recover, settle_deletions
 from .verify_work import VerifyWork
 
@@ -331,6 +332,7 @@ class DatasetMethods(DownloadMethods, IndexMethods):
                 self._let_go(dataset_id)
                 trash = storage.trash_dataset(dataset_id)
                 writer.delete_dataset(dataset_id)
+                drop_notes_of(self._parts, dataset_id)
         except BaseException:
             settle_deletions(self._parts)
             raise

@@ -20,6 +20,7 @@ from ..jobs import Job
 from ..records import DatasetRecord, DownloadRequest, ImportRequest, OriginalFile, utc_now
 from ..storage import disk_errors, remove_tree, tree_bytes
 from .dataset_work import DatasetWork, restart, skipped_facts
+from .notes import note_job
 from .parts import Parts
 
 _FETCH_SHARE: Final = 0.8
@@ -115,6 +116,7 @@ class DownloadWork(DatasetWork):
             writer.update_dataset(
                 job.dataset_id, commit=found.plan.commit, description=found.plan.description
             )
+        note_job(self._parts, job)
         return found
 
     def _at_its_commit(self, job: Job) -> DownloadRequest:

@@ -11,6 +11,7 @@ from ..catalog import CatalogWriter, HoldRow
 from ..errors import InUseError, InvalidRequestError
 from .checks import check_text
 from .core import Core
+from .notes import drop_note, note_hold
 from .parts import Parts
 
 _MAX_CHARS: Final = 200
@@ -44,6 +45,7 @@ class Hold:
         self._parts.own_holds.discard(self._row.id)
         with self._parts.catalog.write() as writer:
             writer.delete_hold(self._row.id)
+            drop_note(self._parts, self._row.id)
         if is_first:
             held_s = time.monotonic() - self._since
             self._parts.journal.released(self.by, self.dataset_id, held_s)
@@ -103,7 +105,9 @@ class HoldMethods(Core):
             with self._parts.catalog.write() as writer:
                 writer.get_dataset(dataset_id)
                 writer.insert_hold(row)
+                note_hold(self._parts, row)
         except BaseException:
+            drop_note(self._parts, row.id)
             self._parts.own_holds.discard(row.id)
             raise
         self._parts.journal.held(name, row.held_by, dataset_id)

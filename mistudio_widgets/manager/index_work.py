@@ -13,6 +13,7 @@ from ..jobs import Job
 from ..progress import Progress
 from ..records import DataFile, Manifest
 from ..storage import disk_errors
+from .notes import drop_note
 from .parts import Parts, error_fields
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class IndexWork:
         self._parts.storage.set_wants_index(job.dataset_id, wanted=False)
         with self._parts.catalog.write() as writer:
             writer.delete_job(job.id)
+            drop_note(self._parts, job.id)
 
     def fail(self, job: Job, error: MiStudioError) -> None:
         """Remove what was built, and record the error on the job; it tells nothing of the data."""

@@ -17,6 +17,7 @@ from ..errors import CorruptFileError, StorageError
 from ..records import CleanupKind, JobKind
 from ..storage import newest_change_at, removal_bytes, remove_tree
 from .index_work import has_fresh_index
+from .notes import put_back
 from .parts import Parts
 
 RESUMABLE_DAYS: Final = 30
@@ -67,6 +68,7 @@ def discard(parts: Parts, kinds: Collection[CleanupKind], older_than_days: int) 
     try:
         # with the catalog locked no job can begin to use what was judged to be unused
         with parts.catalog.write() as writer:
+            put_back(parts, writer)
             facts = _facts(parts, writer)
             for item in found:
                 if item.keep_days(facts) is not None:
@@ -136,11 +138,11 @@ def _of_dataset(parts: Parts, dataset_id: str) -> Iterator[Leftover]:
 
 
 def _is_orphan(parts: Parts, dataset_id: str) -> bool:
-    """Tell whether nothing in a folder says what it was; `rebuild` makes a row of one that does."""
+    """Tell whether a folder was never a dataset; `rebuild` makes a row of one that was."""
     try:
         parts.storage.read_manifest(dataset_id)
     except CorruptFileError:
-        return parts.storage.manifest_aside(dataset_id) is None
+        return not parts.storage.was_published(dataset_id)
     except StorageError:
         return False
     return False

@@ -17,6 +17,7 @@ from ..jobs import interruption, is_owner_alive, read_job_file
 from ..records import DATA_KINDS, JobSnapshot, Manifest, Receipt
 from ..storage import remove_tree
 from .index_work import has_fresh_index
+from .notes import put_back, sweep_notes
 from .parts import Parts, error_fields
 from .tokenize_work import note_tokenization
 
@@ -38,6 +39,7 @@ def recover(parts: Parts, *, removes: bool = True) -> int:
     # listed before the catalog is asked: a job's row is there before its files are
     unfinished = list(_unfinished(parts)) if removes else []
     with parts.catalog.write() as writer:
+        put_back(parts, writer)
         dead = [row for row in writer.active_jobs() if not parts.is_alive(row)]
         ends = [_record_end(parts, writer, row) for row in dead]
         names = [_name_of(writer, row) for row in dead]
@@ -144,7 +146,8 @@ def find_manifest(parts: Parts, dataset_id: str) -> Manifest | None:
         is_whole = all(
             (folder / file.path).stat().st_size == file.size_bytes for file in manifest.files
         )
-    except (CorruptFileError, OSError):
+    # a path with a NUL is a ValueError
+    except (CorruptFileError, OSError, ValueError):
         return None
     return manifest if is_whole else None
 
@@ -157,7 +160,8 @@ def find_receipt(parts: Parts, dataset_id: str, tokenization_id: str) -> Receipt
         is_whole = all(
             (folder / file.path).stat().st_size == file.size_bytes for file in receipt.files
         )
-    except (CorruptFileError, OSError):
+    # a path with a NUL is a ValueError
+    except (CorruptFileError, OSError, ValueError):
         return None
     return receipt if is_whole else None
 
@@ -261,3 +265,4 @@ def _sweep_owners(parts: Parts) -> None:
     for path in parts.storage.owners_dir.glob("*.lock"):
         if path.stem != parts.owner_id:
             is_owner_alive(parts.storage.owners_dir, path.stem, remove_dead=True)
+    sweep_notes(parts)

@@ -19,7 +19,9 @@ from ..records import (
     Manifest,
     Receipt,
     new_job_id,
+    utc_now,
 )
+from .notes import put_back_tokenizations
 from .parts import Parts, error_fields
 from .recovery import find_manifest, find_receipt
 from .tokenize_work import note_tokenization
@@ -70,6 +72,7 @@ def take_up(parts: Parts) -> TakenUp:
     with parts.catalog.write() as writer:
         _take_datasets(parts, writer, unknown, taken)
         _take_tokenizations(parts, writer, {name: receipts[name] for name in unknown_tokens}, taken)
+        put_back_tokenizations(parts, writer)
         _give_up_datasets(parts, writer, gone, taken)
         _give_up_tokenizations(parts, writer, gone_tokens, taken)
     _tell(taken)
@@ -86,10 +89,12 @@ def _take_datasets(
         whole = find_manifest(parts, dataset_id)
         manifest = whole or _any_manifest(parts, dataset_id)
         # a folder that somebody copied or renamed is not what its manifest tells
-        if manifest is None or manifest.dataset.id != dataset_id:
+        if manifest is not None and manifest.dataset.id != dataset_id:
             continue
-        record = manifest.dataset
-        if whole is None:
+        record = _nameless(dataset_id) if manifest is None else manifest.dataset
+        if manifest is None:
+            taken.damaged.append(dataset_id)
+        elif whole is None:
             error = _files_gone(record, "raw")
             record = record.model_copy(update={"status": "error", **error_fields(error)})
             taken.damaged.append(dataset_id)
@@ -104,6 +109,25 @@ def _any_manifest(parts: Parts, dataset_id: str) -> Manifest | None:
         return parts.storage.read_manifest(dataset_id)
     except CorruptFileError:
         return parts.storage.manifest_aside(dataset_id)
+
+
+def _nameless(dataset_id: str) -> DatasetRecord:
+    """Return a row for what was a dataset once, and does not tell which."""
+    now = utc_now()
+    error = CorruptFileError(
+        "The manifest is missing or cannot be read: what these files were is not known any more.",
+        path="manifest.json",
+        hint="Its Parquet files are in raw; import those, then delete this one.",
+    )
+    return DatasetRecord(
+        id=dataset_id,
+        name=dataset_id,
+        source="custom",
+        status="error",
+        created_at=now,
+        updated_at=now,
+        **error_fields(error),
+    )
 
 
 def _download_of(record: DatasetRecord) -> JobRow:
@@ -140,6 +164,10 @@ def _take_tokenizations(
         )
         if receipt is not None and is_its_own:
             found.append(receipt)
+        else:
+            _log.warning(
+                "%s was not taken up: its receipt or its files are damaged", tokenization_id
+            )
     # the metadata tells of the newest
     for receipt in sorted(found, key=lambda item: item.tokenization.created_at):
         note_tokenization(writer, receipt.tokenization)

@@ -21,6 +21,7 @@ from ..records import (
 )
 from ..storage import disk_errors, remove_tree
 from .checks import has_conversations
+from .notes import note_job
 from .parts import Parts, error_fields
 
 
@@ -176,6 +177,7 @@ class TokenizeWork:
             writer.put_tokenization(self._record)
             job.tokenization_id = true_id
             writer.update_job(job.snapshot())
+        note_job(self._parts, job)
         return None
 
     def _must_not_be_made(self, writer: CatalogWriter, true_id: str) -> None:

@@ -87,8 +87,8 @@ class UpkeepMethods(Core):
         Every manager that may write does so when it is made; this is for a catalog that was
         damaged since. A catalog that can be read is kept; one that cannot is set aside. Datasets
         and tokenizations that it lacks come back from their manifests and receipts, with names,
-        statistics and metadata. What ran, and downloads that had not ended, are known to the
-        catalog alone.
+        statistics and metadata; jobs and holds of managers that live go on. What had not ended
+        when its manager did is known to the catalog alone.
 
         Raises
         ------

@@ -19,6 +19,7 @@ from ..records import (
     VerifyReport,
 )
 from ..storage import sha256_of
+from .notes import drop_note
 from .parts import Parts, error_fields
 
 _NAMED: Final = 5
@@ -73,6 +74,7 @@ class VerifyWork:
         """Forget the job."""
         with self._parts.catalog.write() as writer:
             writer.delete_job(job.id)
+            drop_note(self._parts, job.id)
 
     def fail(self, job: Job, error: MiStudioError) -> None:
         """Record the error on the job; it tells nothing about the dataset."""

@@ -49,7 +49,12 @@ def utc_now() -> datetime:
 
 
 def _as_utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("that time has no year in UTC") from error
 
 
 UtcDatetime = Annotated[datetime, AfterValidator(_as_utc)]

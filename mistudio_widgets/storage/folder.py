@@ -25,9 +25,11 @@ from ..records import (
     DATASET_ID_PATTERN,
     JOB_ID_PATTERN,
     TOKENIZATION_ID_PATTERN,
+    DatasetRecord,
     Manifest,
     Receipt,
     Record,
+    TokenizationRecord,
 )
 from .files import (
     disk_errors,
@@ -47,6 +49,7 @@ _TRASH_PREFIX: Final = "trash_"
 _ASIDE: Final = "manifest.damaged.json"
 _REPLACED: Final = "replaced_"
 _NO_INDEX: Final = "text_index.unwanted"
+_MAX_NUMBER: Final = 2**63 - 1
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -190,7 +193,8 @@ class Storage:
 
     def space(self) -> Space:
         """Return the disk's size, what is free, and the reserve."""
-        usage = shutil.disk_usage(self.root if self.root.exists() else self.root.parent)
+        with disk_errors("measure the data folder's disk"):
+            usage = shutil.disk_usage(self.root if self.root.exists() else self.root.parent)
         return Space(usage.total, usage.free, self.reserve(usage.total))
 
     def used_bytes(self) -> int:
@@ -264,7 +268,7 @@ class Storage:
         CorruptFileError
             When it is missing or not a manifest.
         """
-        return _read_record(self.dataset_dir(dataset_id) / "manifest.json", Manifest)
+        return _read_manifest(self.dataset_dir(dataset_id) / "manifest.json")
 
     def set_manifest_aside(self, dataset_id: str) -> None:
         """Make a dataset incomplete, so that nobody takes it for whole while it is repaired."""
@@ -277,7 +281,7 @@ class Storage:
     def manifest_aside(self, dataset_id: str) -> Manifest | None:
         """Return what a dataset was before its repair began, if that is known."""
         try:
-            return _read_record(self.dataset_dir(dataset_id) / _ASIDE, Manifest)
+            return _read_manifest(self.dataset_dir(dataset_id) / _ASIDE)
         except CorruptFileError:
             return None
 
@@ -300,9 +304,10 @@ class Storage:
 
     def read_receipt(self, dataset_id: str, tokenization_id: str) -> Receipt:
         """Read a tokenization's receipt; raises `CorruptFileError` like `read_manifest`."""
-        return _read_record(
-            self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json", Receipt
-        )
+        path = self.tokenization_dir(dataset_id, tokenization_id) / "receipt.json"
+        receipt = _read_record(path, Receipt)
+        _check_finished(path, receipt.tokenization)
+        return receipt
 
     def forget_receipt(self, dataset_id: str, tokenization_id: str) -> None:
         """Make a tokenization incomplete: its files are damaged, or made of other data."""
@@ -400,13 +405,13 @@ class Storage:
 
     def staged_jobs(self) -> Iterator[tuple[str, Path]]:
         """Yield the job ids that have a staging folder."""
-        for path in (self.root / "staging").iterdir():
+        for path in _listed(self.root / "staging"):
             if re.fullmatch(JOB_ID_PATTERN, path.name):
                 yield path.name, path
 
     def dataset_ids(self) -> Iterator[str]:
         """Yield the ids of all dataset folders, complete or not."""
-        for path in sorted((self.root / "datasets").iterdir()):
+        for path in _listed(self.root / "datasets"):
             if re.fullmatch(DATASET_ID_PATTERN, path.name) and not path.is_symlink():
                 yield path.name
 
@@ -432,9 +437,27 @@ class Storage:
             yield from (path for path in sorted(folder.iterdir()) if not path.is_symlink())
 
 
+def _listed(folder: Path) -> list[Path]:
+    with disk_errors("look into the data folder"):
+        return sorted(folder.iterdir())
+
+
 def _check_id(name: str, pattern: str) -> None:
     if not isinstance(name, str) or not re.fullmatch(pattern, name):
         raise InvalidRequestError(f"{name!r} is not an id.", field="id")
+
+
+def _read_manifest(path: Path) -> Manifest:
+    manifest = _read_record(path, Manifest)
+    _check_finished(path, manifest.dataset)
+    return manifest
+
+
+def _check_finished(path: Path, record: DatasetRecord | TokenizationRecord) -> None:
+    """Refuse what was never written: a state other than ready, or numbers that nothing has."""
+    numbers = [value for _, value in record if isinstance(value, int)]
+    if record.status != "ready" or not all(0 <= number <= _MAX_NUMBER for number in numbers):
+        raise _unreadable(path)
 
 
 def _read_record(path: Path, model: type[RecordT]) -> RecordT:
@@ -447,8 +470,12 @@ def _read_record(path: Path, model: type[RecordT]) -> RecordT:
             hint="Run verify on the dataset, then retry.",
         ) from error
     except (OSError, ValidationError) as error:
-        raise CorruptFileError(
-            f"{path.parent.name}/{path.name} cannot be read.",
-            path=shown_path(path),
-            hint="Run verify on the dataset, then retry.",
-        ) from error
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> CorruptFileError:
+    return CorruptFileError(
+        f"{path.parent.name}/{path.name} cannot be read.",
+        path=shown_path(path),
+        hint="Run verify on the dataset, then retry.",
+    )
