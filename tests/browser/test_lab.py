@@ -297,6 +297,18 @@ def test_typing_never_edits_the_notebook(page: Page, lab: Server) -> None:
     assert page.evaluate(cells) == before
 
 
+def test_enter_begins_a_new_line_and_undo_takes_it_back(page: Page, lab: Server) -> None:
+    _open_panel(page, lab)
+    part(page, "form.switch").click()
+    paths = part(page, "form.input.paths")
+    paths.click()
+    page.keyboard.type("/first.txt\n/second.txt")
+    expect(paths).to_have_value("/first.txt\n/second.txt")
+    page.keyboard.press("Control+z")
+    expect(paths).not_to_have_value("/first.txt\n/second.txt")
+    paths.fill("")
+
+
 def test_the_kernel_stays_usable_while_jobs_run(
     page: Page, lab: Server, outside: DatasetManager, long_text: Path
 ) -> None:
