@@ -163,6 +163,9 @@ function Header({ dataset, titleId, onClose }: HeaderProps) {
   );
 }
 
+// as little as is needed to see all of it
+const NEAREST = { block: "nearest", inline: "nearest" } as const;
+
 interface TabsProps {
   id: string;
   active: Tab;
@@ -180,7 +183,12 @@ function Tabs({ id, active, onChoose }: TabsProps) {
   };
   return (
     <div data-part="tabs.border" className="shrink-0 border-b border-slate-800">
-      <div role="tablist" data-part="tabs.row" className="flex px-6" onKeyDown={step}>
+      <div
+        role="tablist"
+        data-part="tabs.row"
+        className="flex overflow-x-auto px-2 @[480px]:px-6"
+        onKeyDown={step}
+      >
         {TABS.map((tab) => (
           <button
             key={tab}
@@ -193,8 +201,10 @@ function Tabs({ id, active, onChoose }: TabsProps) {
             aria-controls={`${id}-${tab}-panel`}
             tabIndex={tab === active ? 0 : -1}
             onClick={() => onChoose(tab)}
+            onFocus={({ currentTarget }) => currentTarget.scrollIntoView(NEAREST)}
             className={classes(
-              "border-b-2 px-4 py-3 capitalize",
+              "shrink-0 border-b-2 px-2 py-3 text-sm capitalize -outline-offset-2",
+              "@[480px]:px-4 @[480px]:text-base",
               tab === active
                 ? "border-emerald-400 text-emerald-400"
                 : "border-transparent text-slate-400 hover:text-slate-300",
