@@ -30,6 +30,8 @@ export interface DatasetDetailProps {
 
 const TABS = ["overview", "samples", "tokenization", "statistics"] as const;
 type Tab = (typeof TABS)[number];
+// a dialog as high as what is in it would move away under who types in it
+const FULL_HEIGHT = "h-[90vh]";
 
 export function DatasetDetail(props: DatasetDetailProps) {
   const { dataset, jobs, send, onClose } = props;
@@ -71,7 +73,7 @@ export function DatasetDetail(props: DatasetDetailProps) {
     <Dialog
       labelledBy={`${id}-title`}
       onClose={onClose}
-      panelClassName="@container max-w-6xl"
+      panelClassName={classes("@container max-w-6xl", tab !== "overview" && FULL_HEIGHT)}
       isLeaving={props.isLeaving}
       above={props.above}
     >

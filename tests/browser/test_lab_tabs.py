@@ -149,6 +149,19 @@ def test_statistics_show_what_the_kernel_counted(dialog: Locator) -> None:
     expect(part(dialog, "characters")).to_contain_text("200")
 
 
+def test_what_is_typed_in_stays_where_it_is(dialog: Locator) -> None:
+    _open(dialog, "samples")
+    search = dialog.get_by_label("Search in dataset samples")
+    expect(part(dialog, "sample.card")).to_have_count(10)
+    before = search.bounding_box()
+    search.fill("nothing-has-this-word")
+    part(dialog, "pagination.text.nomatch").wait_for()
+    assert search.bounding_box() == before
+    search.fill("")
+    expect(part(dialog, "sample.card")).to_have_count(10)
+    assert search.bounding_box() == before
+
+
 def test_a_dataset_is_found_among_many(
     dialog: Locator, outside: DatasetManager, tmp_path: Path
 ) -> None:
