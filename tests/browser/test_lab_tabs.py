@@ -162,6 +162,10 @@ def test_what_is_typed_in_stays_where_it_is(dialog: Locator) -> None:
     assert search.bounding_box() == before
 
 
+def test_the_browser_draws_dark_what_it_draws_itself(dialog: Locator) -> None:
+    expect(part(dialog, "modal.content").last).to_have_css("color-scheme", "dark")
+
+
 def test_a_dataset_is_found_among_many(
     dialog: Locator, outside: DatasetManager, tmp_path: Path
 ) -> None:
