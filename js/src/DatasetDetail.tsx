@@ -2,6 +2,7 @@
 
 import { X } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useState } from "react";
+import { DeleteTokenization } from "./DeleteTokenization";
 import { formatBytes, plural } from "./format";
 import { OverviewTab } from "./OverviewTab";
 import type { DatasetCard as Card, DatasetRecord, JobSnapshot } from "./protocol.gen";
@@ -10,6 +11,7 @@ import { SamplesTab } from "./SamplesTab";
 import { StatisticsTab } from "./StatisticsTab";
 import { TokenizationTab } from "./TokenizationTab";
 import { classes, Dialog } from "./ui";
+import { usePresence } from "./usePresence";
 import { describeError, type Failed } from "./useRequest";
 import { useTokenizations } from "./useTokenizations";
 
@@ -46,6 +48,9 @@ export function DatasetDetail(props: DatasetDetailProps) {
     setTab(chosen);
   };
   const tokenizations = made.records ?? [];
+  const [deleteId, setDeleteId] = useState<string | null>(null);
+  const toDelete = tokenizations.find((made) => made.id === deleteId) ?? null;
+  const { shown: doomed, isLeaving: isSpared } = usePresence(toDelete);
   const panels: Record<Tab, () => ReactNode> = {
     overview: () => (
       <OverviewTab
@@ -65,36 +70,50 @@ export function DatasetDetail(props: DatasetDetailProps) {
         {...made}
         columns={Object.keys(record?.columns ?? {})}
         splits={record?.split_info ?? {}}
+        onDelete={setDeleteId}
       />
     ),
     statistics: () => <StatisticsTab {...props} {...made} />,
   };
   return (
-    <Dialog
-      labelledBy={`${id}-title`}
-      onClose={onClose}
-      panelClassName={classes("@container max-w-6xl", tab !== "overview" && FULL_HEIGHT)}
-      isLeaving={props.isLeaving}
-      above={props.above}
-    >
-      <Header dataset={dataset} titleId={`${id}-title`} onClose={onClose} />
-      <Tabs id={id} active={tab} onChoose={choose} />
-      {TABS.filter((name) => name === tab || visited.has(name)).map((name) => (
-        <div
-          key={name}
-          role="tabpanel"
-          hidden={name !== tab}
-          id={`${id}-${name}-panel`}
-          aria-labelledby={`${id}-${name}`}
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
-          tabIndex={0}
-          data-part="modal.content"
-          className="relative flex-1 overflow-y-auto p-6 -outline-offset-2"
-        >
-          {panels[name]()}
-        </div>
-      ))}
-    </Dialog>
+    <>
+      <Dialog
+        labelledBy={`${id}-title`}
+        onClose={onClose}
+        panelClassName={classes("@container max-w-6xl", tab !== "overview" && FULL_HEIGHT)}
+        isLeaving={props.isLeaving}
+        above={!doomed && props.above}
+      >
+        <Header dataset={dataset} titleId={`${id}-title`} onClose={onClose} />
+        <Tabs id={id} active={tab} onChoose={choose} />
+        {TABS.filter((name) => name === tab || visited.has(name)).map((name) => (
+          <div
+            key={name}
+            role="tabpanel"
+            hidden={name !== tab}
+            id={`${id}-${name}-panel`}
+            aria-labelledby={`${id}-${name}`}
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
+            tabIndex={0}
+            data-part="modal.content"
+            className="relative flex-1 overflow-y-auto p-6 -outline-offset-2"
+          >
+            {panels[name]()}
+          </div>
+        ))}
+      </Dialog>
+      {doomed && (
+        <DeleteTokenization
+          key={doomed.id}
+          record={doomed}
+          disabled={props.disabled}
+          send={send}
+          onClose={() => setDeleteId(null)}
+          isLeaving={isSpared}
+          above={props.above}
+        />
+      )}
+    </>
   );
 }
 

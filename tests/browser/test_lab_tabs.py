@@ -166,6 +166,34 @@ def test_the_browser_draws_dark_what_it_draws_itself(dialog: Locator) -> None:
     expect(part(dialog, "modal.content").last).to_have_css("color-scheme", "dark")
 
 
+_FOCUSED = """node => {
+  const focused = node.getRootNode().activeElement;
+  return (focused.dataset.part ?? "") + " " + focused.textContent;
+}"""
+
+
+def test_a_question_about_a_tokenization_is_closed_alone(
+    dialog: Locator, outside: DatasetManager, dataset_id: str, tokenizer_path: Path
+) -> None:
+    page = _open(dialog, "tokenization")
+    settings = {"tokenizer": str(tokenizer_path), "max_length": 32}
+    outside.tokenize(dataset_id, settings).wait(120)
+    items = part(dialog, "tokenization.item")
+    expect(items).to_have_count(2)
+    part(items.first, "tokenization.delete").click()
+    question = page.get_by_role("alertdialog")
+    assert "Keep" in question.evaluate(_FOCUSED)
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
+    expect(items.first).to_be_visible()
+    assert "tokenization.delete" in dialog.evaluate(_FOCUSED)
+    page.keyboard.press("Enter")
+    part(question, "tokenization.delete.confirm").click()
+    expect(question).to_be_hidden()
+    expect(items).to_have_count(1)
+    assert "Tokenizations (1)" in dialog.evaluate(_FOCUSED)
+
+
 def test_a_dataset_is_found_among_many(
     dialog: Locator, outside: DatasetManager, tmp_path: Path
 ) -> None:
