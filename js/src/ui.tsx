@@ -279,6 +279,8 @@ export function Dialog(props: DialogProps) {
       }}
       // the browser itself closes at a second Escape, whatever was said to the first
       onClose={() => close.current()}
+      // JupyterLab's own menu would open below the dialog, and the browser's would not open
+      onContextMenu={(event) => event.stopPropagation()}
       onPointerDown={(event) => {
         pressed.current = event.target;
       }}
