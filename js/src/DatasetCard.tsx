@@ -105,7 +105,10 @@ function CardTop({ dataset, opens, ...rest }: CardTopProps) {
           )}
         </p>
       </div>
-      <div data-part="card.status" className="flex flex-shrink-0 items-center gap-2">
+      <div
+        data-part="card.status"
+        className="flex max-w-full flex-shrink-0 flex-wrap items-center gap-2"
+      >
         <StatusIcon status={status} />
         <Badge status={status} />
         {!rest.readOnly && <CardActions dataset={dataset} {...rest} />}
@@ -194,16 +197,21 @@ function Chip({ name, detail }: ChipProps) {
         data-part="chip.tokenized"
         title={["Tokenized", name, detail].filter(Boolean).join(" • ")}
         className={classes(
-          "mt-2 inline-flex max-w-full items-center gap-1.5 rounded border px-2 py-1 align-top",
+          "mt-2 inline-flex max-w-full flex-wrap items-center gap-1.5 rounded border px-2 py-1",
+          "align-top @[320px]:flex-nowrap",
           "border-emerald-500/30 bg-emerald-500/10 text-xs text-emerald-400",
         )}
       >
-        <Info data-part="chip.tokenized.icon" size={12} className="shrink-0" aria-hidden="true" />
-        <span className="truncate">
-          {detail === null && "Tokenized • "}
-          <bdi>{name}</bdi>
+        <span className="flex min-w-0 max-w-full items-center gap-1.5">
+          <Info data-part="chip.tokenized.icon" size={12} className="shrink-0" aria-hidden="true" />
+          <span className="truncate">
+            {detail === null && "Tokenized • "}
+            <bdi>{name}</bdi>
+          </span>
         </span>
-        {detail !== null && <span className="max-w-[75%] shrink-0 truncate">• {detail}</span>}
+        {detail !== null && (
+          <span className="max-w-full shrink-0 truncate @[320px]:max-w-[75%]">• {detail}</span>
+        )}
       </div>
     </div>
   );

@@ -1,4 +1,10 @@
-import { render, screen, within } from "@testing-library/react";
+import {
+  fireEvent,
+  render,
+  screen,
+  waitForElementToBeRemoved,
+  within,
+} from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it, vi } from "vitest";
 import { DatasetDetail, type DatasetDetailProps } from "./DatasetDetail";
@@ -351,11 +357,40 @@ describe("DatasetDetail", () => {
     }
     expect(item.textContent).toContain("gpt2 • packed 1,024 • stride 16");
     await userEvent.click(within(item).getByRole("button", { name: "Delete tokenization" }));
-    await userEvent.click(within(item).getByRole("button", { name: "Keep" }));
+    const question = screen.getByRole("alertdialog", { name: /^Delete this tokenization/ });
+    expect(question.textContent).toContain("gpt2 • packed 1,024");
+    await userEvent.click(within(question).getByRole("button", { name: "Keep" }));
     expect(asked("delete_tokenization")).toEqual([]);
     await userEvent.click(within(item).getByRole("button", { name: "Delete tokenization" }));
-    await userEvent.click(within(item).getByRole("button", { name: "Delete" }));
+    await userEvent.click(screen.getByRole("button", { name: "Delete" }));
     expect(asked("delete_tokenization")[0]?.[1]).toEqual({ tokenization_id: aTokenization().id });
+    await waitForElementToBeRemoved(() => screen.queryByRole("alertdialog"));
+  });
+
+  it("closes only the question about a tokenization with Escape, and gives the focus back", async () => {
+    const { props, asked } = show();
+    await openTokenization();
+    const ask = await screen.findByRole("button", { name: "Delete tokenization" });
+    await userEvent.click(ask);
+    fireEvent(screen.getByRole("alertdialog"), new Event("cancel", { cancelable: true }));
+    await waitForElementToBeRemoved(() => screen.queryByRole("alertdialog"));
+    expect(props.onClose).not.toHaveBeenCalled();
+    expect(asked("delete_tokenization")).toEqual([]);
+    expect(document.activeElement).toBe(ask);
+  });
+
+  it("keeps the question about a tokenization when its deletion was refused", async () => {
+    const send = async (kind: string) => {
+      if (kind === "delete_tokenization") throw refusal;
+      if (kind === "list_files") return aFilePage();
+      return kind === "get_dataset" ? goldenRecord() : [aTokenization()];
+    };
+    show({ send: send as never });
+    await openTokenization();
+    await userEvent.click(await screen.findByRole("button", { name: "Delete tokenization" }));
+    await userEvent.click(screen.getByRole("button", { name: "Delete" }));
+    expect(await screen.findByText("Refused.")).toBeTruthy();
+    expect(screen.getByRole("alertdialog").textContent).toContain("Refused.");
   });
 
   it("shows a tokenization that runs, with its progress, and cancels it", async () => {

@@ -2,6 +2,7 @@
 
 import { X } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useState } from "react";
+import { DeleteTokenization } from "./DeleteTokenization";
 import { formatBytes, plural } from "./format";
 import { OverviewTab } from "./OverviewTab";
 import type { DatasetCard as Card, DatasetRecord, JobSnapshot } from "./protocol.gen";
@@ -10,6 +11,7 @@ import { SamplesTab } from "./SamplesTab";
 import { StatisticsTab } from "./StatisticsTab";
 import { TokenizationTab } from "./TokenizationTab";
 import { classes, Dialog } from "./ui";
+import { usePresence } from "./usePresence";
 import { describeError, type Failed } from "./useRequest";
 import { useTokenizations } from "./useTokenizations";
 
@@ -30,6 +32,8 @@ export interface DatasetDetailProps {
 
 const TABS = ["overview", "samples", "tokenization", "statistics"] as const;
 type Tab = (typeof TABS)[number];
+// a dialog as high as what is in it would move away under who types in it
+const FULL_HEIGHT = "h-[90vh]";
 
 export function DatasetDetail(props: DatasetDetailProps) {
   const { dataset, jobs, send, onClose } = props;
@@ -44,6 +48,9 @@ export function DatasetDetail(props: DatasetDetailProps) {
     setTab(chosen);
   };
   const tokenizations = made.records ?? [];
+  const [deleteId, setDeleteId] = useState<string | null>(null);
+  const toDelete = tokenizations.find((made) => made.id === deleteId) ?? null;
+  const { shown: doomed, isLeaving: isSpared } = usePresence(toDelete);
   const panels: Record<Tab, () => ReactNode> = {
     overview: () => (
       <OverviewTab
@@ -63,36 +70,50 @@ export function DatasetDetail(props: DatasetDetailProps) {
         {...made}
         columns={Object.keys(record?.columns ?? {})}
         splits={record?.split_info ?? {}}
+        onDelete={setDeleteId}
       />
     ),
     statistics: () => <StatisticsTab {...props} {...made} />,
   };
   return (
-    <Dialog
-      labelledBy={`${id}-title`}
-      onClose={onClose}
-      panelClassName="@container max-w-6xl"
-      isLeaving={props.isLeaving}
-      above={props.above}
-    >
-      <Header dataset={dataset} titleId={`${id}-title`} onClose={onClose} />
-      <Tabs id={id} active={tab} onChoose={choose} />
-      {TABS.filter((name) => name === tab || visited.has(name)).map((name) => (
-        <div
-          key={name}
-          role="tabpanel"
-          hidden={name !== tab}
-          id={`${id}-${name}-panel`}
-          aria-labelledby={`${id}-${name}`}
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
-          tabIndex={0}
-          data-part="modal.content"
-          className="relative flex-1 overflow-y-auto p-6 -outline-offset-2"
-        >
-          {panels[name]()}
-        </div>
-      ))}
-    </Dialog>
+    <>
+      <Dialog
+        labelledBy={`${id}-title`}
+        onClose={onClose}
+        panelClassName={classes("@container max-w-6xl", tab !== "overview" && FULL_HEIGHT)}
+        isLeaving={props.isLeaving}
+        above={!doomed && props.above}
+      >
+        <Header dataset={dataset} titleId={`${id}-title`} onClose={onClose} />
+        <Tabs id={id} active={tab} onChoose={choose} />
+        {TABS.filter((name) => name === tab || visited.has(name)).map((name) => (
+          <div
+            key={name}
+            role="tabpanel"
+            hidden={name !== tab}
+            id={`${id}-${name}-panel`}
+            aria-labelledby={`${id}-${name}`}
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so keys must reach it
+            tabIndex={0}
+            data-part="modal.content"
+            className="relative flex-1 overflow-y-auto p-6 -outline-offset-2"
+          >
+            {panels[name]()}
+          </div>
+        ))}
+      </Dialog>
+      {doomed && (
+        <DeleteTokenization
+          key={doomed.id}
+          record={doomed}
+          disabled={props.disabled}
+          send={send}
+          onClose={() => setDeleteId(null)}
+          isLeaving={isSpared}
+          above={props.above}
+        />
+      )}
+    </>
   );
 }
 
@@ -163,6 +184,9 @@ function Header({ dataset, titleId, onClose }: HeaderProps) {
   );
 }
 
+// as little as is needed to see all of it
+const NEAREST = { block: "nearest", inline: "nearest" } as const;
+
 interface TabsProps {
   id: string;
   active: Tab;
@@ -180,7 +204,12 @@ function Tabs({ id, active, onChoose }: TabsProps) {
   };
   return (
     <div data-part="tabs.border" className="shrink-0 border-b border-slate-800">
-      <div role="tablist" data-part="tabs.row" className="flex px-6" onKeyDown={step}>
+      <div
+        role="tablist"
+        data-part="tabs.row"
+        className="flex overflow-x-auto px-2 @[480px]:px-6"
+        onKeyDown={step}
+      >
         {TABS.map((tab) => (
           <button
             key={tab}
@@ -193,8 +222,10 @@ function Tabs({ id, active, onChoose }: TabsProps) {
             aria-controls={`${id}-${tab}-panel`}
             tabIndex={tab === active ? 0 : -1}
             onClick={() => onChoose(tab)}
+            onFocus={({ currentTarget }) => currentTarget.scrollIntoView(NEAREST)}
             className={classes(
-              "border-b-2 px-4 py-3 capitalize",
+              "shrink-0 border-b-2 px-2 py-3 text-sm capitalize -outline-offset-2",
+              "@[480px]:px-4 @[480px]:text-base",
               tab === active
                 ? "border-emerald-400 text-emerald-400"
                 : "border-transparent text-slate-400 hover:text-slate-300",

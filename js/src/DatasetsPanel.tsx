@@ -115,6 +115,7 @@ function Header({ readOnly, children }: { readOnly: boolean; children: ReactNode
       <h1
         data-part="panel.title"
         tabIndex={-1}
+        data-takes-focus
         className="mb-2 text-2xl font-semibold text-slate-100"
       >
         Datasets

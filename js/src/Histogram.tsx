@@ -67,7 +67,7 @@ function Row({ bucket, most, unit }: { bucket: HistogramBucket; most: number; un
             data-part={classes("histogram.bar", count === most && "histogram.bar.max")}
             className={classes(
               "flex h-full items-center justify-end bg-gradient-to-r from-emerald-500 to-emerald-400",
-              !isNarrow && "pr-2",
+              !isNarrow && "min-w-fit pr-2",
               count > 0 && "min-w-1",
             )}
             style={{ width: `${percent}%` }}

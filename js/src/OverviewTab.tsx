@@ -86,7 +86,7 @@ function QuickStats({ dataset, tokenizations }: QuickStatsProps) {
   return (
     <section>
       <SectionTitle>Quick Stats</SectionTitle>
-      <div data-part="overview.stats.grid" className="grid grid-cols-3 gap-4">
+      <div data-part="overview.stats.grid" className="grid grid-cols-1 gap-4 @[480px]:grid-cols-3">
         <QuickStat label="Total Samples" tone="emerald" value={formatCount(dataset.num_samples)} />
         <QuickStat
           label="Avg Length"

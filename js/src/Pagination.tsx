@@ -29,7 +29,7 @@ export function Pagination(props: PaginationProps) {
       >
         {describeRange(props)}
       </p>
-      <div data-part="pagination.buttons" className="flex gap-2">
+      <div data-part="pagination.buttons" className="flex flex-wrap gap-2">
         <PageField
           key={offset}
           page={Math.floor(offset / limit) + 1}

@@ -137,6 +137,7 @@ describe("TokenPreview", () => {
         columns={[]}
         splits={{ train: 1 }}
         send={send as never}
+        onDelete={vi.fn()}
       />,
     );
     await userEvent.type(field(), "a");
@@ -163,6 +164,7 @@ describe("TokenPreview", () => {
         columns={[]}
         splits={{ train: 3 }}
         send={send as never}
+        onDelete={vi.fn()}
       />,
     );
     await userEvent.click(screen.getByLabelText("A sample of this dataset"));

@@ -1,13 +1,13 @@
 /** The tokenizations that a dataset has. */
 
 import { Trash2, X } from "lucide-react";
-import { useState } from "react";
+import { useLayoutEffect, useRef } from "react";
 import { formatBytes, formatCount, formatDecimal, formatDuration, plural } from "./format";
 import { JobProgress } from "./JobProgress";
 import type { JobSnapshot, TokenizationRecord } from "./protocol.gen";
 import type { Send } from "./requests";
 import { describeSettings, nameTokenization } from "./tokenizations";
-import { Badge, Button, ErrorBox, IconButton } from "./ui";
+import { Badge, ErrorBox, IconButton, passFocusOn } from "./ui";
 import { useRequest } from "./useRequest";
 
 export interface TokenizationListProps {
@@ -17,12 +17,15 @@ export interface TokenizationListProps {
   disabled: boolean;
   emptyText: string;
   send: Send;
+  onDelete: (tokenization_id: string) => void;
 }
 
 export function TokenizationList({ records, jobs, emptyText, ...rest }: TokenizationListProps) {
   return (
     <section data-part="tokenization.list">
-      <h3 className="mb-4 font-semibold">Tokenizations ({formatCount(records.length)})</h3>
+      <h3 tabIndex={-1} data-takes-focus className="mb-4 font-semibold">
+        Tokenizations ({formatCount(records.length)})
+      </h3>
       {records.length === 0 && <p className="text-sm text-slate-400">{emptyText}</p>}
       <ul className="space-y-3">
         {records.map((record) => (
@@ -44,17 +47,21 @@ interface ItemProps {
   readOnly: boolean;
   disabled: boolean;
   send: Send;
+  onDelete: (tokenization_id: string) => void;
 }
 
-function Item({ record, job, ...rest }: ItemProps) {
+function Item({ record, job, onDelete, ...rest }: ItemProps) {
   const request = useRequest();
-  const [asking, setAsking] = useState(false);
-  const remove = async () => {
-    await request.run(() => rest.send("delete_tokenization", { tokenization_id: record.id }));
-    setAsking(false);
-  };
+  const element = useRef<HTMLLIElement>(null);
+  useLayoutEffect(() => {
+    const item = element.current;
+    return () => {
+      if (item !== null) passFocusOn(item);
+    };
+  }, []);
   return (
     <li
+      ref={element}
       data-part="tokenization.item"
       data-tokenization-id={record.id}
       className="rounded-lg bg-slate-800/30 p-4"
@@ -69,7 +76,7 @@ function Item({ record, job, ...rest }: ItemProps) {
         <div className="flex shrink-0 items-center gap-2">
           <Badge status={record.status} />
           {!rest.readOnly && (
-            <ItemAction {...rest} job={job} request={request} onAsk={() => setAsking(true)} />
+            <ItemAction {...rest} job={job} request={request} onAsk={() => onDelete(record.id)} />
           )}
         </div>
       </div>
@@ -87,13 +94,6 @@ function Item({ record, job, ...rest }: ItemProps) {
         <ErrorBox className="mt-3" message={record.error_message} hint={record.hint} />
       )}
       {request.failed && <ErrorBox className="mt-3" {...request.failed} />}
-      {asking && (
-        <Confirm
-          disabled={rest.disabled || request.pending}
-          onYes={remove}
-          onNo={() => setAsking(false)}
-        />
-      )}
     </li>
   );
 }
@@ -129,25 +129,6 @@ function ItemAction({ job, disabled, send, request, onAsk }: ItemActionProps) {
       danger
       onPress={() => request.run(() => send("cancel", { job_id: job.id }))}
     />
-  );
-}
-
-function Confirm(props: { disabled: boolean; onYes: () => void; onNo: () => void }) {
-  return (
-    <div className="mt-3 flex flex-wrap items-center justify-end gap-3 text-sm">
-      <span className="text-slate-300">Delete this tokenization and its files?</span>
-      <Button look="neutral" onClick={props.onNo}>
-        Keep
-      </Button>
-      <Button
-        look="danger"
-        part="tokenization.delete.confirm"
-        disabled={props.disabled}
-        onClick={props.onYes}
-      >
-        Delete
-      </Button>
-    </div>
   );
 }
 

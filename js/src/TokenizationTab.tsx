@@ -25,6 +25,7 @@ export interface TokenizationTabProps {
   /** Names and rows of the splits. */
   splits: Readonly<Record<string, number>>;
   send: Send;
+  onDelete: (tokenization_id: string) => void;
 }
 
 export function TokenizationTab(props: TokenizationTabProps) {
@@ -44,6 +45,7 @@ export function TokenizationTab(props: TokenizationTabProps) {
           disabled={disabled}
           emptyText={emptyText(dataset, canTokenize)}
           send={send}
+          onDelete={props.onDelete}
         />
       )}
     </div>

@@ -64,6 +64,15 @@ describe("Dialog", () => {
     expect(onClose).toHaveBeenCalledOnce();
   });
 
+  it("leaves the menu of a right click to the browser", async () => {
+    await open();
+    const told = vi.fn();
+    document.addEventListener("contextmenu", told);
+    fireEvent.contextMenu(screen.getByRole("heading"));
+    document.removeEventListener("contextmenu", told);
+    expect(told).not.toHaveBeenCalled();
+  });
+
   it("follows the browser when that closes it", async () => {
     const { onClose, dialog } = await open();
     act(() => dialog.close());

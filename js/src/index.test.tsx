@@ -51,6 +51,15 @@ describe("the host", () => {
     expect(document.adoptedStyleSheets ?? []).toHaveLength(0);
   });
 
+  it("tells nobody around it what is typed: JupyterLab would prevent a new line", () => {
+    const { el, panel } = show();
+    const told = vi.fn();
+    el.addEventListener("beforeinput", told);
+    const typed = new Event("beforeinput", { bubbles: true, composed: true, cancelable: true });
+    fireEvent(panel.getAllByRole("textbox")[0] as Element, typed);
+    expect(told).not.toHaveBeenCalled();
+  });
+
   it("adopts its stylesheet again, and shows its dialog as a modal again, when it was moved", async () => {
     const { el, shadow, panel } = show();
     await userEvent.click(panel.getAllByRole("button", { name: "Delete dataset" })[0] as Element);

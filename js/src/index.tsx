@@ -3,7 +3,7 @@
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { createBridge, type Model } from "./bridge";
-import { adoptStyles, showOnTopAgain, watchConnection } from "./shadow";
+import { adoptStyles, keepTypingInside, showOnTopAgain, watchConnection } from "./shadow";
 
 // slate-950, of which panel.root is
 const SURFACE = "#020617";
@@ -28,6 +28,7 @@ function render({ model, el }: RenderProps): () => void {
   });
   shadow.replaceChildren(container, connection);
   adoptStyles(shadow);
+  keepTypingInside(shadow);
 
   const bridge = createBridge(model);
   const root = createRoot(container);

@@ -34,6 +34,18 @@ export function showOnTopAgain(shadow: ShadowRoot): void {
   }
 }
 
+/**
+ * From outside, whatever is typed here seems to be typed into the host. In a cell JupyterLab
+ * takes a new line, and undo, for its own and prevents them.
+ */
+export function keepTypingInside(shadow: ShadowRoot): void {
+  shadow.addEventListener("beforeinput", stop);
+}
+
+function stop(event: Event): void {
+  event.stopPropagation();
+}
+
 let elementName: string | null = null;
 const callbacks = new WeakMap<Element, () => void>();
 

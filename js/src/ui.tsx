@@ -259,8 +259,8 @@ export function Dialog(props: DialogProps) {
     element.showModal();
     return () => {
       element.close();
-      const after = before?.isConnected ? before : headingBelow(root);
-      after?.focus();
+      if (before?.isConnected) before.focus();
+      else focusHeading(root);
     };
   }, []);
 
@@ -279,6 +279,8 @@ export function Dialog(props: DialogProps) {
       }}
       // the browser itself closes at a second Escape, whatever was said to the first
       onClose={() => close.current()}
+      // JupyterLab's own menu would open below the dialog, and the browser's would not open
+      onContextMenu={(event) => event.stopPropagation()}
       onPointerDown={(event) => {
         pressed.current = event.target;
       }}
@@ -314,17 +316,20 @@ function focusedIn(element: Element): HTMLElement | null {
   return scope.activeElement as HTMLElement | null;
 }
 
-/** Give the focus that is in `leaving` to the heading: it would be lost with what had it. */
+/** Give the focus that is in `leaving` to a heading: it would be lost with what had it. */
 export function passFocusOn(leaving: Element): void {
   const root = leaving.getRootNode();
   const focused = root instanceof ShadowRoot ? root.activeElement : null;
-  if (leaving.contains(focused)) headingBelow(root)?.focus();
+  if (leaving.contains(focused)) focusHeading(root);
 }
 
-/** Where to go on when what had the focus is gone, as the card of a deleted dataset. */
-function headingBelow(root: Node): HTMLElement | null {
-  const scope = root instanceof ShadowRoot ? root : null;
-  return scope?.querySelector<HTMLElement>('[data-part~="panel.title"]') ?? null;
+/**
+ * Go on where something was that had the focus and is gone, as the card of a deleted dataset. Below
+ * a modal dialog nothing takes the focus; what is in it comes last.
+ */
+function focusHeading(root: Node): void {
+  if (!(root instanceof ShadowRoot)) return;
+  for (const heading of root.querySelectorAll<HTMLElement>("[data-takes-focus]")) heading.focus();
 }
 
 export interface ToastProps {

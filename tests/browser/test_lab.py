@@ -6,6 +6,7 @@ import re
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -285,6 +286,49 @@ def test_a_narrow_card_has_room_for_its_title(
     outside.delete_dataset(record.id)
 
 
+# What is wider than its place, but for texts in fields and those that end with an ellipsis.
+_STICKING_OUT = """node => [...node.querySelectorAll(":not(input)")]
+  .filter(inner => inner.clientWidth > 0 && inner.scrollWidth > inner.clientWidth + 1)
+  .filter(inner => getComputedStyle(inner).textOverflow !== "ellipsis")
+  .map(inner => (inner.dataset.part ?? inner.className) + ": " + inner.textContent)
+"""
+
+
+@pytest.mark.parametrize("width", [400, 480])
+def test_a_narrow_window_cuts_nothing_off(
+    page: Page, lab: Server, outside: DatasetManager, tokenizer_path: Path, width: int
+) -> None:
+    texts = ["one two"] * 2000 + ["one two three " * 20] * 185
+    record = outside.import_dataset(pa.table({"text": texts}), name="In a narrow window").wait(60)
+    for max_length in (64, 128):
+        outside.tokenize(record.id, tokenizer=str(tokenizer_path), max_length=max_length).wait(60)
+    _open_panel(page, lab)
+    page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    page.set_viewport_size({"width": width, "height": 900})
+    shown = card(page, "In a narrow window")
+    expect(part(shown, "chip.tokenized")).to_have_count(2)
+    assert shown.evaluate(_STICKING_OUT) == []
+    for name in part(shown, "chip.tokenized").locator("bdi").all():
+        assert name.evaluate("node => node.offsetWidth <= node.parentElement.clientWidth")
+    shown.get_by_text("In a narrow window", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    for name, seen in (
+        ("overview", "stat.value.purple"),
+        ("samples", "pagination.row"),
+        ("tokenization", "tokenization.item"),
+        ("statistics", "histogram.bar.count"),
+    ):
+        tab = dialog.get_by_role("tab", name=name)
+        expect(tab).to_be_in_viewport(ratio=1)
+        tab.click()
+        part(dialog.get_by_role("tabpanel", name=name), seen).first.wait_for()
+        assert dialog.evaluate(_STICKING_OUT) == []
+    for count in part(dialog, "histogram.bar").filter(has=page.locator("span")).all():
+        assert count.evaluate("node => node.firstElementChild.offsetLeft >= 0")
+    page.keyboard.press("Escape")
+    outside.delete_dataset(record.id)
+
+
 def test_typing_never_edits_the_notebook(page: Page, lab: Server) -> None:
     _open_panel(page, lab)
     # The document's cells: the page only holds the elements of those near the window.
@@ -295,6 +339,18 @@ def test_typing_never_edits_the_notebook(page: Page, lab: Server) -> None:
     page.keyboard.type("ddxabzm")
     expect(repository).to_have_value("ddxabzm")
     assert page.evaluate(cells) == before
+
+
+def test_enter_begins_a_new_line_and_undo_takes_it_back(page: Page, lab: Server) -> None:
+    _open_panel(page, lab)
+    part(page, "form.switch").click()
+    paths = part(page, "form.input.paths")
+    paths.click()
+    page.keyboard.type("/first.txt\n/second.txt")
+    expect(paths).to_have_value("/first.txt\n/second.txt")
+    page.keyboard.press("Control+z")
+    expect(paths).not_to_have_value("/first.txt\n/second.txt")
+    paths.fill("")
 
 
 def test_the_kernel_stays_usable_while_jobs_run(

@@ -149,6 +149,51 @@ def test_statistics_show_what_the_kernel_counted(dialog: Locator) -> None:
     expect(part(dialog, "characters")).to_contain_text("200")
 
 
+def test_what_is_typed_in_stays_where_it_is(dialog: Locator) -> None:
+    _open(dialog, "samples")
+    search = dialog.get_by_label("Search in dataset samples")
+    expect(part(dialog, "sample.card")).to_have_count(10)
+    before = search.bounding_box()
+    search.fill("nothing-has-this-word")
+    part(dialog, "pagination.text.nomatch").wait_for()
+    assert search.bounding_box() == before
+    search.fill("")
+    expect(part(dialog, "sample.card")).to_have_count(10)
+    assert search.bounding_box() == before
+
+
+def test_the_browser_draws_dark_what_it_draws_itself(dialog: Locator) -> None:
+    expect(part(dialog, "modal.content").last).to_have_css("color-scheme", "dark")
+
+
+_FOCUSED = """node => {
+  const focused = node.getRootNode().activeElement;
+  return (focused.dataset.part ?? "") + " " + focused.textContent;
+}"""
+
+
+def test_a_question_about_a_tokenization_is_closed_alone(
+    dialog: Locator, outside: DatasetManager, dataset_id: str, tokenizer_path: Path
+) -> None:
+    page = _open(dialog, "tokenization")
+    settings = {"tokenizer": str(tokenizer_path), "max_length": 32}
+    outside.tokenize(dataset_id, settings).wait(120)
+    items = part(dialog, "tokenization.item")
+    expect(items).to_have_count(2)
+    part(items.first, "tokenization.delete").click()
+    question = page.get_by_role("alertdialog")
+    assert "Keep" in question.evaluate(_FOCUSED)
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
+    expect(items.first).to_be_visible()
+    assert "tokenization.delete" in dialog.evaluate(_FOCUSED)
+    page.keyboard.press("Enter")
+    part(question, "tokenization.delete.confirm").click()
+    expect(question).to_be_hidden()
+    expect(items).to_have_count(1)
+    assert "Tokenizations (1)" in dialog.evaluate(_FOCUSED)
+
+
 def test_a_dataset_is_found_among_many(
     dialog: Locator, outside: DatasetManager, tmp_path: Path
 ) -> None:

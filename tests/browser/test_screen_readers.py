@@ -163,6 +163,7 @@ def _check_tokenization(checker: Checker, dialog: Locator, gallery: Gallery) -> 
     part(tab, "tokenization.delete").first.click()
     part(tab, "tokenization.delete.confirm").wait_for()
     checker.check("tokenization to delete")
+    checker.page.keyboard.press("Escape")
 
 
 def _check_dialog(checker: Checker, gallery: Gallery, *, is_read_only: bool) -> None:
