@@ -13,12 +13,14 @@ export interface DeleteDialogProps {
   onClose: () => void;
   /** Whether it is closed already, and only fades away. */
   isLeaving: boolean;
+  /** Why the kernel does not answer, where that is so. */
+  notice?: ReactNode;
   /** What stands above the dialog. */
   above?: ReactNode;
 }
 
 export function DeleteDialog(props: DeleteDialogProps) {
-  const { dataset, disabled, onDelete, onClose, isLeaving, above } = props;
+  const { dataset, disabled, onDelete, onClose, isLeaving, notice, above } = props;
   const id = useId();
   const { pending, failed, run } = useRequest();
   const { name, size_bytes, tokenizations, in_use_by } = dataset;
@@ -47,6 +49,7 @@ export function DeleteDialog(props: DeleteDialogProps) {
           {tokenizations.length > 0 && `, with ${plural(tokenizations.length, "tokenization")}`}.
           This cannot be undone.
         </p>
+        {notice}
         {inUse && (
           <ErrorBox
             className="mt-4"

@@ -17,7 +17,7 @@ export interface IndexLineProps {
 
 export function IndexLine({ dataset, jobs, readOnly, disabled, send }: IndexLineProps) {
   const job = jobs.find(({ dataset_id, kind }) => dataset_id === dataset.id && kind === "index");
-  const { status, failed, look } = useIndexStatus(dataset, job?.id ?? null, send);
+  const { status, failed, look } = useIndexStatus(dataset, job?.id ?? null, !disabled, send);
   const request = useRequest();
   if (failed) return <ErrorBox {...failed} />;
   if (status === null) return null;
@@ -80,12 +80,18 @@ function Action({ label, disabled, hidden, onPress }: ActionProps) {
 }
 
 /** Asked for again when the dataset changed, and when a build began or ended. */
-function useIndexStatus({ id, updated_at, status }: Card, job_id: string | null, send: Send) {
+function useIndexStatus(
+  { id, updated_at, status }: Card,
+  job_id: string | null,
+  isEnabled: boolean,
+  send: Send,
+) {
   const [known, setKnown] = useState<IndexStatus | null>(null);
   const [failed, setFailed] = useState<Failed | null>(null);
   const [looks, setLooks] = useState(0);
   // biome-ignore lint/correctness/useExhaustiveDependencies: these say when to look again
   useEffect(() => {
+    if (!isEnabled) return;
     const abort = new AbortController();
     send("index_status", { dataset_id: id }, { signal: abort.signal }).then(
       (found) => {
@@ -97,6 +103,6 @@ function useIndexStatus({ id, updated_at, status }: Card, job_id: string | null,
       },
     );
     return () => abort.abort();
-  }, [id, updated_at, status, job_id, looks, send]);
+  }, [id, updated_at, status, job_id, looks, isEnabled, send]);
   return { status: known, failed, look: () => setLooks((count) => count + 1) };
 }

@@ -215,8 +215,16 @@ describe("SamplesTab", () => {
   it("asks nothing while the kernel does not answer, and again when it does", async () => {
     const { asked, update } = show({}, { disabled: true });
     expect(asked("samples")).toEqual([]);
+    expect(screen.queryByText("Loading samples...")).toBeNull();
     update({ disabled: false });
     expect(await screen.findByText("Once upon a time")).toBeTruthy();
+    update({ disabled: true });
+    expect(screen.queryByText(/^The samples cannot be read now/)).toBeNull();
+    await userEvent.type(screen.getByLabelText("Search in dataset samples"), "new");
+    expect(screen.getByText(/^The samples cannot be read now/)).toBeTruthy();
+    update({ disabled: false });
+    await waitFor(() => expect(asked("samples").at(-1)).toMatchObject({ search: "new" }));
+    expect(screen.queryByText(/^The samples cannot be read now/)).toBeNull();
   });
 });
 
@@ -259,7 +267,14 @@ describe("the index of a dataset", () => {
 describe("SampleCard", () => {
   const card = (sample: Sample, tokenization_id: string | null = "tok_4f2a9c1e7b3d5068") => {
     const send = vi.fn(async () => aTokenView());
-    render(<SampleCard sample={sample} tokenization_id={tokenization_id} send={send as never} />);
+    render(
+      <SampleCard
+        sample={sample}
+        tokenization_id={tokenization_id}
+        disabled={false}
+        send={send as never}
+      />,
+    );
     return send;
   };
   const expand = () => userEvent.click(screen.getByRole("button", { name: "Expand" }));
@@ -305,10 +320,28 @@ describe("SampleCard", () => {
     expect(screen.queryByRole("list", { name: "Tokens" })).toBeNull();
   });
 
+  it("reads its tokens when the kernel answers again", async () => {
+    const send = vi.fn(async () => aTokenView());
+    const props = { sample: row(), tokenization_id: "tok_1", send: send as never };
+    const { rerender } = render(<SampleCard {...props} disabled />);
+    await expand();
+    await userEvent.click(screen.getByRole("button", { name: "Show tokens" }));
+    expect(screen.getByText(/^The tokens cannot be read now/)).toBeTruthy();
+    expect(send).not.toHaveBeenCalled();
+    rerender(<SampleCard {...props} disabled={false} />);
+    await waitFor(() => expect(screen.queryByText(/cannot be read now/)).toBeNull());
+    expect(send).toHaveBeenCalledOnce();
+  });
+
   it("says that a sample was dropped", async () => {
     const view = aTokenView({ is_dropped: true, tokens: [], num_tokens: 0, spans: [] });
     render(
-      <SampleCard sample={row()} tokenization_id="tok_1" send={(async () => view) as never} />,
+      <SampleCard
+        sample={row()}
+        tokenization_id="tok_1"
+        disabled={false}
+        send={(async () => view) as never}
+      />,
     );
     await expand();
     await userEvent.click(screen.getByRole("button", { name: "Show tokens" }));

@@ -15,7 +15,7 @@ import {
   NO_FILTERS,
   RangeRow,
 } from "./SampleFilters";
-import { Button, classes, EmptyState, ErrorBox, Loading } from "./ui";
+import { Button, classes, EmptyState, ErrorBox, Loading, Unanswered } from "./ui";
 import { type SampleParams, useSamples } from "./useSamples";
 
 const PAGE_SIZE = 10;
@@ -50,7 +50,7 @@ function ReadySamples(props: SamplesTabProps) {
   const [offset, setOffset] = useState(0);
   const ready = tokenizations.filter(({ status }) => status === "ready");
   const counted = ready.find(({ id }) => id === filters.tokenization) ?? ready[0] ?? null;
-  const { page, failed, isAsking, again } = useSamples({
+  const { page, failed, isOld, again } = useSamples({
     params: paramsOf(dataset.id, filters, offset, filters.tokenization && counted),
     version: `${dataset.updated_at} ${ready.map(({ id }) => id)}`,
     isEnabled: !disabled,
@@ -80,12 +80,14 @@ function ReadySamples(props: SamplesTabProps) {
           </Button>
         </div>
       )}
-      {page === null && !failed && <Loading>Loading samples...</Loading>}
+      {isOld && disabled && <Unanswered>The samples</Unanswered>}
+      {page === null && !failed && !disabled && <Loading>Loading samples...</Loading>}
       {page !== null && !failed && (
         <>
           <Cards
             samples={page.items}
-            isAsking={isAsking}
+            isOld={isOld}
+            disabled={disabled}
             tokenization_id={counted?.id ?? null}
             send={send}
           >
@@ -131,25 +133,24 @@ function lastOffset(total: number): number {
 
 interface CardsProps {
   samples: readonly Sample[];
-  isAsking: boolean;
+  isOld: boolean;
+  disabled: boolean;
   tokenization_id: string | null;
   send: Send;
   /** What stands here instead of none. */
   children: ReactNode;
 }
 
-function Cards({ samples, isAsking, tokenization_id, send, children }: CardsProps) {
+function Cards({ samples, isOld, children, ...rest }: CardsProps) {
   return (
-    <div aria-busy={isAsking} className={classes(isAsking && "opacity-50 transition-opacity")}>
+    <div
+      aria-busy={isOld && !rest.disabled}
+      className={classes(isOld && "opacity-50 transition-opacity")}
+    >
       {samples.length === 0 && children}
       <ul data-part="samples.list" aria-label="Samples" className="space-y-3">
         {samples.map((sample) => (
-          <SampleCard
-            key={`${sample.split} ${sample.row}`}
-            sample={sample}
-            tokenization_id={tokenization_id}
-            send={send}
-          />
+          <SampleCard key={`${sample.split} ${sample.row}`} sample={sample} {...rest} />
         ))}
       </ul>
     </div>

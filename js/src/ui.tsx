@@ -202,6 +202,15 @@ export function Loading({ children }: { children: ReactNode }) {
   );
 }
 
+/** In place of what is read as soon as the kernel can be asked again. */
+export function Unanswered({ children }: { children: ReactNode }) {
+  return (
+    <p role="status" data-part="unanswered" className="text-sm text-slate-400">
+      {children} cannot be read now: why stands above
+    </p>
+  );
+}
+
 export interface EmptyStateProps {
   icon: ReactNode;
   title: string;
