@@ -65,7 +65,8 @@ export function DeleteDialog(props: DeleteDialogProps) {
           <Button
             look="danger"
             part="delete.confirm"
-            disabled={disabled || pending || inUse}
+            disabled={disabled || inUse}
+            isBusy={pending}
             onClick={confirm}
           >
             {pending ? "Deleting…" : "Delete"}

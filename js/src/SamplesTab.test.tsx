@@ -6,6 +6,7 @@ import { RequestError } from "./requests";
 import { SampleCard } from "./SampleCard";
 import { SamplesTab, type SamplesTabProps } from "./SamplesTab";
 import { piecesOf, previewOf } from "./sampleText";
+import { deferred } from "./testing/deferred";
 import {
   aCard,
   aJob,
@@ -252,6 +253,21 @@ describe("the index of a dataset", () => {
     expect(await screen.findByText(/an index of 8.23 KB/)).toBeTruthy();
     await userEvent.click(screen.getByRole("button", { name: "Delete index" }));
     expect(await screen.findByText("Busy.")).toBeTruthy();
+  });
+
+  it("keeps the focus on its button while it is deleted, and when it is", async () => {
+    const { promise, resolve } = deferred();
+    let status = anIndexStatus();
+    const { asked } = show({ delete_index: () => promise, index_status: () => status });
+    const button = await screen.findByRole<HTMLButtonElement>("button", { name: "Delete index" });
+    button.focus();
+    await userEvent.keyboard("{Enter}{Enter}");
+    expect(asked("delete_index")).toHaveLength(1);
+    expect([button.disabled, button.getAttribute("aria-disabled")]).toEqual([false, "true"]);
+    status = without;
+    await act(async () => resolve());
+    expect(await screen.findByRole("button", { name: "Build index" })).toBe(button);
+    expect(document.activeElement).toBe(button);
   });
 
   it("is only looked at by readers, and impossible without text", async () => {
