@@ -1,4 +1,4 @@
-import { act, render, screen, waitFor, within } from "@testing-library/react";
+import { act, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { JobSnapshot, PageSample, Sample } from "./protocol.gen";
@@ -121,8 +121,34 @@ describe("SamplesTab", () => {
         offset: 0,
       }),
     );
-    await userEvent.type(screen.getByLabelText("At most tokens"), "x");
-    expect(screen.getByLabelText("At most tokens").getAttribute("aria-invalid")).toBe("true");
+  });
+
+  it("says what is wrong with a range, and asks for none that is", async () => {
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    const { asked } = show();
+    await screen.findByText("Once upon a time");
+    const field = (name: string) => screen.getByLabelText(`${name} tokens`);
+    const said = (name: string) => {
+      expect(field(name).getAttribute("aria-invalid")).toBe("true");
+      const id = field(name).getAttribute("aria-describedby");
+      return screen.getAllByRole("alert").find((alert) => alert.id === id)?.textContent;
+    };
+    for (const wrong of ["abc", "-5", "1.5", "1,000"]) {
+      fireEvent.change(field("At least"), { target: { value: wrong } });
+      expect(said("At least")).toBe(
+        "At least: must be a whole number, written in digits (at most 15)",
+      );
+    }
+    fireEvent.change(field("At least"), { target: { value: "200" } });
+    fireEvent.change(field("At most"), { target: { value: "100" } });
+    expect(said("At most")).toBe("No sample has at least 200 and at most 100 tokens");
+    await act(() => vi.advanceTimersByTimeAsync(400));
+    expect(asked("samples")).toHaveLength(1);
+    fireEvent.change(field("At most"), { target: { value: "200" } });
+    expect(screen.queryByRole("alert")).toBeNull();
+    await waitFor(() =>
+      expect(asked("samples").at(-1)).toMatchObject({ min_tokens: 200, max_tokens: 200 }),
+    );
   });
 
   it("counts characters without a tokenization, else by the one that is chosen", async () => {
