@@ -45,7 +45,6 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
   const toDelete = [...list.datasets, ...state.datasets].find(({ id }) => id === deleteId);
   const { shown: doomed, isLeaving: isSpared } = usePresence(toDelete ?? null);
   const messages = <Toasts toasts={toasts} onDismiss={onDismissToast} />;
-  const onDelete = (dataset_id: string) => send("delete_dataset", { dataset_id });
   return (
     <div
       data-part="panel.root"
@@ -98,7 +97,7 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
           key={doomed.id}
           dataset={doomed}
           disabled={isOff}
-          onDelete={onDelete}
+          send={send}
           onClose={() => setDeleteId(null)}
           isLeaving={isSpared}
           notice={<KernelNotice state={state} className="mt-4" />}
