@@ -6,6 +6,7 @@ import { DatasetsPanel } from "./DatasetsPanel";
 import { useToasts } from "./toasts";
 import { useHeightAround } from "./useHeightAround";
 import { useIsShown } from "./useIsShown";
+import { useOpenHere } from "./useOpenHere";
 
 export interface AppProps {
   bridge: Bridge;
@@ -19,12 +20,13 @@ export function App({ bridge, host, isPage }: AppProps) {
   const state = useSyncExternalStore(bridge.subscribe, bridge.snapshot);
   const isShown = useIsShown(host);
   const around = useHeightAround(host, isShown && isPage);
+  const { openId, onOpen } = useOpenHere(bridge, isShown);
   const { toasts, dismiss } = useToasts(bridge, host, isShown);
   return (
     <DatasetsPanel
       state={state}
-      openId={isShown ? state.selected : null}
-      onOpen={bridge.select}
+      openId={openId}
+      onOpen={onOpen}
       send={bridge.request}
       toasts={toasts}
       onDismissToast={dismiss}

@@ -6,7 +6,7 @@ import { formatCount, formatDecimal } from "./format";
 import { Histogram } from "./Histogram";
 import type { DatasetCard as Card, ColumnStatistics, SplitColumns } from "./protocol.gen";
 import type { Send } from "./requests";
-import { Button, ErrorBox, Loading } from "./ui";
+import { Button, ErrorBox, Loading, Unanswered } from "./ui";
 import { useColumnStatistics } from "./useColumnStatistics";
 
 export interface CharactersSectionProps {
@@ -31,7 +31,8 @@ export function CharactersSection({ dataset, disabled, send }: CharactersSection
           </Button>
         </>
       )}
-      {!failed && statistics === null && (
+      {!failed && statistics === null && disabled && <Unanswered>The texts</Unanswered>}
+      {!failed && statistics === null && !disabled && (
         <Loading>Reading all texts once. You can close this dialog.</Loading>
       )}
       {statistics && <Splits statistics={statistics} />}

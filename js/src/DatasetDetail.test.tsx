@@ -1,4 +1,5 @@
 import {
+  act,
   fireEvent,
   render,
   screen,
@@ -10,6 +11,7 @@ import { describe, expect, it, vi } from "vitest";
 import { DatasetDetail, type DatasetDetailProps } from "./DatasetDetail";
 import type { JobSnapshot, TokenizationChip, TokenizationRecord } from "./protocol.gen";
 import { RequestError } from "./requests";
+import { deferred } from "./testing/deferred";
 import {
   aCard,
   aChip,
@@ -332,6 +334,25 @@ describe("DatasetDetail", () => {
     expect(apply.disabled).toBe(true);
     await userEvent.type(screen.getByLabelText("Tokenizer"), "{Enter}");
     expect(asked("tokenize")).toEqual([]);
+  });
+
+  it("keeps the focus on the button that begins, which begins once", async () => {
+    const { promise, resolve } = deferred();
+    const send = vi.fn(async (kind: string) => {
+      if (kind === "tokenize") return promise.then(() => ({ job: aJob(), dataset: aCard() }));
+      if (kind === "list_files") return aFilePage();
+      return kind === "get_dataset" ? goldenRecord() : [];
+    });
+    show({ send: send as never });
+    await openTokenization();
+    const apply = screen.getByRole<HTMLButtonElement>("button", { name: /^Apply/ });
+    apply.focus();
+    await userEvent.keyboard("{Enter}{Enter}");
+    expect(send.mock.calls.filter(([kind]) => kind === "tokenize")).toHaveLength(1);
+    expect([apply.disabled, apply.getAttribute("aria-disabled")]).toEqual([false, "true"]);
+    await act(async () => resolve());
+    expect(apply.getAttribute("aria-disabled")).toBeNull();
+    expect(document.activeElement).toBe(apply);
   });
 
   it("shows why a tokenization was refused", async () => {

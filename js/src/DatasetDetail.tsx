@@ -26,6 +26,8 @@ export interface DatasetDetailProps {
   onClose: () => void;
   /** Whether it is closed already, and only fades away. */
   isLeaving: boolean;
+  /** Why the kernel does not answer, where that is so. */
+  notice?: ReactNode;
   /** What stands above the dialog. */
   above?: ReactNode;
 }
@@ -36,11 +38,11 @@ type Tab = (typeof TABS)[number];
 const FULL_HEIGHT = "h-[90vh]";
 
 export function DatasetDetail(props: DatasetDetailProps) {
-  const { dataset, jobs, send, onClose } = props;
+  const { dataset, jobs, disabled, send, onClose } = props;
   const [tab, setTab] = useState<Tab>("overview");
   const id = useId();
-  const { record, failed } = useRecord(dataset, send);
-  const made = useTokenizations(dataset, jobs, send);
+  const { record, failed } = useRecord(dataset, !disabled, send);
+  const made = useTokenizations({ dataset, jobs, isEnabled: !disabled, send });
   // what was typed in a tab, and how far it was scrolled, stays while another is shown
   const [visited, setVisited] = useState<ReadonlySet<Tab>>(new Set());
   const choose = (chosen: Tab) => {
@@ -86,6 +88,7 @@ export function DatasetDetail(props: DatasetDetailProps) {
       >
         <Header dataset={dataset} titleId={`${id}-title`} onClose={onClose} />
         <Tabs id={id} active={tab} onChoose={choose} />
+        {props.notice}
         {TABS.filter((name) => name === tab || visited.has(name)).map((name) => (
           <div
             key={name}
@@ -120,13 +123,14 @@ export function DatasetDetail(props: DatasetDetailProps) {
 const isVerificationOf = (id: string) => (job: JobSnapshot) =>
   job.dataset_id === id && job.kind === "verify";
 
-/** The whole record; fetched again when the card says that something changed. */
-function useRecord(dataset: Card, send: Send) {
+/** The whole record; fetched again when the card says that something changed, or the kernel is back. */
+function useRecord(dataset: Card, isEnabled: boolean, send: Send) {
   const [record, setRecord] = useState<DatasetRecord | null>(null);
   const [failed, setFailed] = useState<Failed | null>(null);
   const { id, updated_at, status } = dataset;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the time and status say when to look again
   useEffect(() => {
+    if (!isEnabled) return;
     const abort = new AbortController();
     send("get_dataset", { dataset_id: id }, { signal: abort.signal }).then(
       (found) => {
@@ -138,7 +142,7 @@ function useRecord(dataset: Card, send: Send) {
       },
     );
     return () => abort.abort();
-  }, [id, updated_at, status, send]);
+  }, [id, updated_at, status, isEnabled, send]);
   return { record, failed };
 }
 

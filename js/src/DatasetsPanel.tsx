@@ -8,8 +8,8 @@ import { DatasetList } from "./DatasetList";
 import { DeleteDialog } from "./DeleteDialog";
 import { DownloadForm } from "./DownloadForm";
 import { ImportForm } from "./ImportForm";
-import { Linked } from "./Linked";
-import type { DatasetCard, ErrorInfo, TokenizationSettingsOutput } from "./protocol.gen";
+import { KernelNotice } from "./KernelNotice";
+import type { DatasetCard, TokenizationSettingsOutput } from "./protocol.gen";
 import type { Send } from "./requests";
 import { StorageLine } from "./StorageLine";
 import { type ToastMessage, Toasts } from "./toasts";
@@ -45,7 +45,6 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
   const toDelete = [...list.datasets, ...state.datasets].find(({ id }) => id === deleteId);
   const { shown: doomed, isLeaving: isSpared } = usePresence(toDelete ?? null);
   const messages = <Toasts toasts={toasts} onDismiss={onDismissToast} />;
-  const onDelete = (dataset_id: string) => send("delete_dataset", { dataset_id });
   return (
     <div
       data-part="panel.root"
@@ -58,8 +57,7 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
             <StorageLine storage={state.storage} disabled={isOff || state.read_only} send={send} />
           )}
         </Header>
-        {!state.connected && <ConnectionLost />}
-        {state.error && <PanelError error={state.error} />}
+        <KernelNotice state={state} className="mb-6" />
         {!state.read_only && (
           <FormSection
             send={send}
@@ -90,6 +88,7 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
           send={send}
           onClose={() => onOpen(null)}
           isLeaving={isLeaving}
+          notice={<KernelNotice state={state} className="mx-6 mt-6 shrink-0" />}
           above={!doomed && messages}
         />
       )}
@@ -98,9 +97,10 @@ export function DatasetsPanel(props: DatasetsPanelProps) {
           key={doomed.id}
           dataset={doomed}
           disabled={isOff}
-          onDelete={onDelete}
+          send={send}
           onClose={() => setDeleteId(null)}
           isLeaving={isSpared}
+          notice={<KernelNotice state={state} className="mt-4" />}
           above={messages}
         />
       )}
@@ -136,31 +136,6 @@ function Header({ readOnly, children }: { readOnly: boolean; children: ReactNode
         Manage training datasets from HuggingFace or local sources
       </p>
       {children}
-    </div>
-  );
-}
-
-const ALERT_LOOK = "mb-6 rounded-lg border border-red-500/30 bg-red-500/10 p-4 text-red-400";
-
-function ConnectionLost() {
-  return (
-    <div role="alert" data-part="connection.lost" className={ALERT_LOOK}>
-      Connection to the kernel lost. What is shown may be out of date; trying again. If the kernel
-      was restarted, run the notebook's cells again.
-    </div>
-  );
-}
-
-/** Why the kernel cannot tell what is true now. */
-function PanelError({ error }: { error: ErrorInfo }) {
-  return (
-    <div role="alert" data-part="panel.error" className={classes(ALERT_LOOK, "break-anywhere")}>
-      <bdi>{error.message}</bdi>
-      {error.hint && (
-        <p className="mt-1 text-sm text-red-300">
-          <Linked text={error.hint} />
-        </p>
-      )}
     </div>
   );
 }

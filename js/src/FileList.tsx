@@ -18,7 +18,7 @@ export interface FileListProps {
 
 export function FileList({ dataset, disabled, send }: FileListProps) {
   const [offset, setOffset] = useState(0);
-  const { page, failed } = useFiles(dataset, offset, send);
+  const { page, failed } = useFiles(dataset, offset, !disabled, send);
   if (failed) return <ErrorBox {...failed} />;
   if (page === null) return null;
   const total = page.total ?? page.items.length;
@@ -61,11 +61,12 @@ function Item({ file: { path, split, num_rows, size_bytes, sha256 } }: { file: D
 }
 
 /** Asked for again when the dataset changed. */
-function useFiles({ id, updated_at }: Card, offset: number, send: Send) {
+function useFiles({ id, updated_at }: Card, offset: number, isEnabled: boolean, send: Send) {
   const [page, setPage] = useState<PageDataFile | null>(null);
   const [failed, setFailed] = useState<Failed | null>(null);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the time says when to ask again
   useEffect(() => {
+    if (!isEnabled) return;
     const abort = new AbortController();
     const params = { dataset_id: id, limit: PAGE_SIZE, offset };
     send("list_files", params, { signal: abort.signal }).then(
@@ -78,6 +79,6 @@ function useFiles({ id, updated_at }: Card, offset: number, send: Send) {
       },
     );
     return () => abort.abort();
-  }, [id, updated_at, offset, send]);
+  }, [id, updated_at, offset, isEnabled, send]);
   return { page, failed };
 }

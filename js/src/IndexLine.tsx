@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import { describeProgress, formatBytes } from "./format";
 import type { DatasetCard as Card, IndexStatus, JobSnapshot } from "./protocol.gen";
 import type { Send } from "./requests";
-import { ErrorBox } from "./ui";
+import { classes, ErrorBox } from "./ui";
 import { describeError, type Failed, useRequest } from "./useRequest";
 
 export interface IndexLineProps {
@@ -17,7 +17,7 @@ export interface IndexLineProps {
 
 export function IndexLine({ dataset, jobs, readOnly, disabled, send }: IndexLineProps) {
   const job = jobs.find(({ dataset_id, kind }) => dataset_id === dataset.id && kind === "index");
-  const { status, failed, look } = useIndexStatus(dataset, job?.id ?? null, send);
+  const { status, failed, look } = useIndexStatus(dataset, job?.id ?? null, !disabled, send);
   const request = useRequest();
   if (failed) return <ErrorBox {...failed} />;
   if (status === null) return null;
@@ -25,23 +25,32 @@ export function IndexLine({ dataset, jobs, readOnly, disabled, send }: IndexLine
   const remove = () => request.run(() => send("delete_index", { dataset_id }).then(look));
   const build = () => request.run(() => send("build_index", { dataset_id }).then(look));
   const cancel = (job_id: string) => request.run(() => send("cancel", { job_id }));
-  const actions = {
-    disabled: disabled || request.pending || job?.state === "cancelling",
-    hidden: readOnly,
-  };
+  const action = actionOf(job, status);
+  const press = { cancel: () => job && cancel(job.id), remove, build };
   return (
     <div data-part="index" className="text-xs text-slate-400">
       <p>
         {describeIndex(status, job)}
-        {job && <Action {...actions} label="Cancel" onPress={() => cancel(job.id)} />}
-        {!job && status.is_ready && <Action {...actions} label="Delete index" onPress={remove} />}
-        {!job && !status.is_ready && status.can_be_built && (
-          <Action {...actions} label="Build index" onPress={build} />
+        {action && !readOnly && (
+          <Action
+            label={LABELS[action]}
+            disabled={disabled}
+            isBusy={request.pending || job?.state === "cancelling"}
+            onPress={press[action]}
+          />
         )}
       </p>
       {request.failed && <ErrorBox className="mt-2" {...request.failed} />}
     </div>
   );
+}
+
+const LABELS = { cancel: "Cancel", remove: "Delete index", build: "Build index" } as const;
+
+function actionOf(job: JobSnapshot | undefined, status: IndexStatus): keyof typeof LABELS | null {
+  if (job) return "cancel";
+  if (status.is_ready) return "remove";
+  return status.can_be_built ? "build" : null;
 }
 
 function describeIndex(status: IndexStatus, job: JobSnapshot | undefined): string {
@@ -58,20 +67,25 @@ function describeIndex(status: IndexStatus, job: JobSnapshot | undefined): strin
 interface ActionProps {
   label: string;
   disabled: boolean;
-  hidden: boolean;
+  isBusy: boolean;
   onPress: () => void;
 }
 
-function Action({ label, disabled, hidden, onPress }: ActionProps) {
-  if (hidden) return null;
+/** One button, whatever it does next: its focus stays, also while it works. */
+function Action({ label, disabled, isBusy, onPress }: ActionProps) {
   return (
     <>
       {" • "}
       <button
         type="button"
         disabled={disabled}
-        onClick={onPress}
-        className="text-slate-400 underline enabled:hover:text-slate-200 disabled:cursor-not-allowed disabled:opacity-50"
+        aria-disabled={isBusy || undefined}
+        onClick={isBusy ? undefined : onPress}
+        className={classes(
+          "text-slate-400 underline enabled:hover:text-slate-200",
+          "disabled:cursor-not-allowed disabled:opacity-50",
+          "aria-disabled:cursor-not-allowed aria-disabled:opacity-50",
+        )}
       >
         {label}
       </button>
@@ -80,12 +94,18 @@ function Action({ label, disabled, hidden, onPress }: ActionProps) {
 }
 
 /** Asked for again when the dataset changed, and when a build began or ended. */
-function useIndexStatus({ id, updated_at, status }: Card, job_id: string | null, send: Send) {
+function useIndexStatus(
+  { id, updated_at, status }: Card,
+  job_id: string | null,
+  isEnabled: boolean,
+  send: Send,
+) {
   const [known, setKnown] = useState<IndexStatus | null>(null);
   const [failed, setFailed] = useState<Failed | null>(null);
   const [looks, setLooks] = useState(0);
   // biome-ignore lint/correctness/useExhaustiveDependencies: these say when to look again
   useEffect(() => {
+    if (!isEnabled) return;
     const abort = new AbortController();
     send("index_status", { dataset_id: id }, { signal: abort.signal }).then(
       (found) => {
@@ -97,6 +117,6 @@ function useIndexStatus({ id, updated_at, status }: Card, job_id: string | null,
       },
     );
     return () => abort.abort();
-  }, [id, updated_at, status, job_id, looks, send]);
+  }, [id, updated_at, status, job_id, looks, isEnabled, send]);
   return { status: known, failed, look: () => setLooks((count) => count + 1) };
 }

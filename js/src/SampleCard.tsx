@@ -16,10 +16,12 @@ export interface SampleCardProps {
   sample: Sample;
   /** Whose tokens can be shown; null where there is none. */
   tokenization_id: string | null;
+  /** Whether nothing can be asked of the kernel. */
+  disabled: boolean;
   send: Send;
 }
 
-export function SampleCard({ sample, tokenization_id, send }: SampleCardProps) {
+export function SampleCard({ sample, tokenization_id, ...rest }: SampleCardProps) {
   const [isOpen, setOpen] = useState(false);
   const [showsTokens, setShowsTokens] = useState(false);
   const { split, row } = sample;
@@ -69,7 +71,7 @@ export function SampleCard({ sample, tokenization_id, send }: SampleCardProps) {
         )}
       </div>
       {isOpen && showsTokens && tokenization_id !== null && (
-        <SampleTokens tokenization_id={tokenization_id} split={split} row={row} send={send} />
+        <SampleTokens tokenization_id={tokenization_id} split={split} row={row} {...rest} />
       )}
     </li>
   );

@@ -25,6 +25,26 @@ export function integerOf(text: string): number | null | undefined {
   return /^\d{1,15}$/.test(text.trim()) ? Number(text) : undefined;
 }
 
+export interface RangeErrors {
+  min?: string;
+  max?: string;
+}
+
+/** What is wrong with the range, by field; empty when it can be asked for. */
+export function checkRange({ min, max }: Filters, unit: string): RangeErrors {
+  const [least, most] = [integerOf(min), integerOf(max)];
+  const problem = "must be a whole number, written in digits (at most 15)";
+  const errors: RangeErrors = {
+    ...(least === undefined && { min: `At least: ${problem}` }),
+    ...(most === undefined && { max: `At most: ${problem}` }),
+  };
+  if (typeof least === "number" && typeof most === "number" && least > most) {
+    const [from, to] = [formatCount(least), formatCount(most)];
+    errors.max = `No sample has at least ${from} and at most ${to} ${unit}`;
+  }
+  return errors;
+}
+
 export function isFiltered({ search, split, min, max }: Filters): boolean {
   return [search, split, min, max].some((text) => text.trim() !== "");
 }
@@ -86,10 +106,13 @@ export function FilterRow({ splits, filters, onChange }: FilterRowProps) {
 export interface RangeRowProps extends FilterProps {
   ready: readonly TokenizationRecord[];
   counted: TokenizationRecord | null;
+  unit: string;
+  errors: RangeErrors;
 }
 
-export function RangeRow({ ready, counted, filters, onChange }: RangeRowProps) {
-  const unit = counted === null ? "characters" : "tokens";
+export function RangeRow(props: RangeRowProps) {
+  const { ready, counted, unit, errors, filters, onChange } = props;
+  const id = useId();
   return (
     <div
       data-part="samples.range"
@@ -98,12 +121,16 @@ export function RangeRow({ ready, counted, filters, onChange }: RangeRowProps) {
       <RangeField
         label={`At least ${unit}`}
         value={filters.min}
+        error={errors.min}
+        errorId={`${id}-min`}
         onChange={(min) => onChange({ min })}
       />
       to
       <RangeField
         label={`At most ${unit}`}
         value={filters.max}
+        error={errors.max}
+        errorId={`${id}-max`}
         onChange={(max) => onChange({ max })}
       />
       {unit}
@@ -121,24 +148,38 @@ export function RangeRow({ ready, counted, filters, onChange }: RangeRowProps) {
           ))}
         </select>
       )}
+      <FieldError id={`${id}-min`} error={errors.min} />
+      <FieldError id={`${id}-max`} error={errors.max} />
     </div>
+  );
+}
+
+function FieldError({ id, error }: { id: string; error: string | undefined }) {
+  if (error === undefined) return null;
+  return (
+    <p id={id} role="alert" className="w-full text-xs text-red-400">
+      {error}
+    </p>
   );
 }
 
 interface RangeFieldProps {
   label: string;
   value: string;
+  error: string | undefined;
+  errorId: string;
   onChange: (value: string) => void;
 }
 
-function RangeField({ label, value, onChange }: RangeFieldProps) {
-  const isWrong = integerOf(value) === undefined;
+function RangeField({ label, value, error, errorId, onChange }: RangeFieldProps) {
+  const isWrong = error !== undefined;
   return (
     <input
       type="text"
       inputMode="numeric"
       aria-label={label}
       aria-invalid={isWrong || undefined}
+      aria-describedby={isWrong ? errorId : undefined}
       placeholder="any"
       autoComplete="off"
       value={value}

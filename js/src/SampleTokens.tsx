@@ -5,7 +5,7 @@ import { formatCount, plural } from "./format";
 import type { SampleSpan, TokenView } from "./protocol.gen";
 import type { Send } from "./requests";
 import { TokenChips, TokenLegend } from "./TokenChips";
-import { ErrorBox, Spinner } from "./ui";
+import { ErrorBox, Spinner, Unanswered } from "./ui";
 import { describeError, type Failed } from "./useRequest";
 
 const SPANS_SHOWN = 5;
@@ -15,13 +15,16 @@ export interface SampleTokensProps {
   split: string;
   /** Within its split, from 0. */
   row: number;
+  disabled: boolean;
   send: Send;
 }
 
-export function SampleTokens({ tokenization_id, split, row, send }: SampleTokensProps) {
+export function SampleTokens(props: SampleTokensProps) {
+  const { tokenization_id, split, row, disabled, send } = props;
   const [view, setView] = useState<TokenView | null>(null);
   const [failed, setFailed] = useState<Failed | null>(null);
   useEffect(() => {
+    if (disabled) return;
     const abort = new AbortController();
     const asked = { tokenization_id, split, row };
     setView(null);
@@ -30,11 +33,12 @@ export function SampleTokens({ tokenization_id, split, row, send }: SampleTokens
       if (!abort.signal.aborted) setFailed(describeError(error));
     });
     return () => abort.abort();
-  }, [tokenization_id, split, row, send]);
+  }, [tokenization_id, split, row, disabled, send]);
   return (
     <section data-part="sample.tokens" aria-label="Tokens of the sample" className="mt-3 space-y-2">
       {failed && <ErrorBox {...failed} />}
-      {!failed && view === null && (
+      {!failed && view === null && disabled && <Unanswered>The tokens</Unanswered>}
+      {!failed && view === null && !disabled && (
         <p role="status" className="flex items-center gap-2 text-xs text-slate-400">
           <Spinner size={12} /> Reading tokens…
         </p>

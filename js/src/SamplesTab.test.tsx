@@ -1,4 +1,4 @@
-import { act, render, screen, waitFor, within } from "@testing-library/react";
+import { act, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { JobSnapshot, PageSample, Sample } from "./protocol.gen";
@@ -6,6 +6,7 @@ import { RequestError } from "./requests";
 import { SampleCard } from "./SampleCard";
 import { SamplesTab, type SamplesTabProps } from "./SamplesTab";
 import { piecesOf, previewOf } from "./sampleText";
+import { deferred } from "./testing/deferred";
 import {
   aCard,
   aJob,
@@ -120,8 +121,34 @@ describe("SamplesTab", () => {
         offset: 0,
       }),
     );
-    await userEvent.type(screen.getByLabelText("At most tokens"), "x");
-    expect(screen.getByLabelText("At most tokens").getAttribute("aria-invalid")).toBe("true");
+  });
+
+  it("says what is wrong with a range, and asks for none that is", async () => {
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    const { asked } = show();
+    await screen.findByText("Once upon a time");
+    const field = (name: string) => screen.getByLabelText(`${name} tokens`);
+    const said = (name: string) => {
+      expect(field(name).getAttribute("aria-invalid")).toBe("true");
+      const id = field(name).getAttribute("aria-describedby");
+      return screen.getAllByRole("alert").find((alert) => alert.id === id)?.textContent;
+    };
+    for (const wrong of ["abc", "-5", "1.5", "1,000"]) {
+      fireEvent.change(field("At least"), { target: { value: wrong } });
+      expect(said("At least")).toBe(
+        "At least: must be a whole number, written in digits (at most 15)",
+      );
+    }
+    fireEvent.change(field("At least"), { target: { value: "200" } });
+    fireEvent.change(field("At most"), { target: { value: "100" } });
+    expect(said("At most")).toBe("No sample has at least 200 and at most 100 tokens");
+    await act(() => vi.advanceTimersByTimeAsync(400));
+    expect(asked("samples")).toHaveLength(1);
+    fireEvent.change(field("At most"), { target: { value: "200" } });
+    expect(screen.queryByRole("alert")).toBeNull();
+    await waitFor(() =>
+      expect(asked("samples").at(-1)).toMatchObject({ min_tokens: 200, max_tokens: 200 }),
+    );
   });
 
   it("counts characters without a tokenization, else by the one that is chosen", async () => {
@@ -215,8 +242,16 @@ describe("SamplesTab", () => {
   it("asks nothing while the kernel does not answer, and again when it does", async () => {
     const { asked, update } = show({}, { disabled: true });
     expect(asked("samples")).toEqual([]);
+    expect(screen.queryByText("Loading samples...")).toBeNull();
     update({ disabled: false });
     expect(await screen.findByText("Once upon a time")).toBeTruthy();
+    update({ disabled: true });
+    expect(screen.queryByText(/^The samples cannot be read now/)).toBeNull();
+    await userEvent.type(screen.getByLabelText("Search in dataset samples"), "new");
+    expect(screen.getByText(/^The samples cannot be read now/)).toBeTruthy();
+    update({ disabled: false });
+    await waitFor(() => expect(asked("samples").at(-1)).toMatchObject({ search: "new" }));
+    expect(screen.queryByText(/^The samples cannot be read now/)).toBeNull();
   });
 });
 
@@ -246,6 +281,21 @@ describe("the index of a dataset", () => {
     expect(await screen.findByText("Busy.")).toBeTruthy();
   });
 
+  it("keeps the focus on its button while it is deleted, and when it is", async () => {
+    const { promise, resolve } = deferred();
+    let status = anIndexStatus();
+    const { asked } = show({ delete_index: () => promise, index_status: () => status });
+    const button = await screen.findByRole<HTMLButtonElement>("button", { name: "Delete index" });
+    button.focus();
+    await userEvent.keyboard("{Enter}{Enter}");
+    expect(asked("delete_index")).toHaveLength(1);
+    expect([button.disabled, button.getAttribute("aria-disabled")]).toEqual([false, "true"]);
+    status = without;
+    await act(async () => resolve());
+    expect(await screen.findByRole("button", { name: "Build index" })).toBe(button);
+    expect(document.activeElement).toBe(button);
+  });
+
   it("is only looked at by readers, and impossible without text", async () => {
     show({}, { readOnly: true });
     expect(await screen.findByText(/an index of/)).toBeTruthy();
@@ -259,7 +309,14 @@ describe("the index of a dataset", () => {
 describe("SampleCard", () => {
   const card = (sample: Sample, tokenization_id: string | null = "tok_4f2a9c1e7b3d5068") => {
     const send = vi.fn(async () => aTokenView());
-    render(<SampleCard sample={sample} tokenization_id={tokenization_id} send={send as never} />);
+    render(
+      <SampleCard
+        sample={sample}
+        tokenization_id={tokenization_id}
+        disabled={false}
+        send={send as never}
+      />,
+    );
     return send;
   };
   const expand = () => userEvent.click(screen.getByRole("button", { name: "Expand" }));
@@ -305,10 +362,28 @@ describe("SampleCard", () => {
     expect(screen.queryByRole("list", { name: "Tokens" })).toBeNull();
   });
 
+  it("reads its tokens when the kernel answers again", async () => {
+    const send = vi.fn(async () => aTokenView());
+    const props = { sample: row(), tokenization_id: "tok_1", send: send as never };
+    const { rerender } = render(<SampleCard {...props} disabled />);
+    await expand();
+    await userEvent.click(screen.getByRole("button", { name: "Show tokens" }));
+    expect(screen.getByText(/^The tokens cannot be read now/)).toBeTruthy();
+    expect(send).not.toHaveBeenCalled();
+    rerender(<SampleCard {...props} disabled={false} />);
+    await waitFor(() => expect(screen.queryByText(/cannot be read now/)).toBeNull());
+    expect(send).toHaveBeenCalledOnce();
+  });
+
   it("says that a sample was dropped", async () => {
     const view = aTokenView({ is_dropped: true, tokens: [], num_tokens: 0, spans: [] });
     render(
-      <SampleCard sample={row()} tokenization_id="tok_1" send={(async () => view) as never} />,
+      <SampleCard
+        sample={row()}
+        tokenization_id="tok_1"
+        disabled={false}
+        send={(async () => view) as never}
+      />,
     );
     await expand();
     await userEvent.click(screen.getByRole("button", { name: "Show tokens" }));

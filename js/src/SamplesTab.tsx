@@ -8,6 +8,7 @@ import type { DatasetCard as Card, JobSnapshot, Sample, TokenizationRecord } fro
 import type { Send } from "./requests";
 import { SampleCard } from "./SampleCard";
 import {
+  checkRange,
   FilterRow,
   type Filters,
   integerOf,
@@ -15,7 +16,7 @@ import {
   NO_FILTERS,
   RangeRow,
 } from "./SampleFilters";
-import { Button, classes, EmptyState, ErrorBox, Loading } from "./ui";
+import { Button, classes, EmptyState, ErrorBox, Loading, Unanswered } from "./ui";
 import { type SampleParams, useSamples } from "./useSamples";
 
 const PAGE_SIZE = 10;
@@ -50,10 +51,13 @@ function ReadySamples(props: SamplesTabProps) {
   const [offset, setOffset] = useState(0);
   const ready = tokenizations.filter(({ status }) => status === "ready");
   const counted = ready.find(({ id }) => id === filters.tokenization) ?? ready[0] ?? null;
-  const { page, failed, isAsking, again } = useSamples({
+  const unit = counted === null ? "characters" : "tokens";
+  const errors = checkRange(filters, unit);
+  const isEnabled = !disabled && Object.keys(errors).length === 0;
+  const { page, failed, isOld, again } = useSamples({
     params: paramsOf(dataset.id, filters, offset, filters.tokenization && counted),
     version: `${dataset.updated_at} ${ready.map(({ id }) => id)}`,
-    isEnabled: !disabled,
+    isEnabled,
     send,
   });
   const change = (changed: Partial<Filters>) => {
@@ -69,7 +73,7 @@ function ReadySamples(props: SamplesTabProps) {
     <div data-part="samples.root" className="space-y-4">
       <FilterRow {...props} filters={filters} onChange={change} />
       <div className="flex flex-wrap items-center justify-between gap-x-6 gap-y-2">
-        <RangeRow ready={ready} counted={counted} filters={filters} onChange={change} />
+        <RangeRow {...{ ready, counted, unit, errors, filters }} onChange={change} />
         <IndexLine {...props} />
       </div>
       {failed && (
@@ -80,12 +84,15 @@ function ReadySamples(props: SamplesTabProps) {
           </Button>
         </div>
       )}
-      {page === null && !failed && <Loading>Loading samples...</Loading>}
+      {isOld && disabled && <Unanswered>The samples</Unanswered>}
+      {page === null && !failed && isEnabled && <Loading>Loading samples...</Loading>}
       {page !== null && !failed && (
         <>
           <Cards
             samples={page.items}
-            isAsking={isAsking}
+            isOld={isOld}
+            isAsking={isOld && isEnabled}
+            disabled={disabled}
             tokenization_id={counted?.id ?? null}
             send={send}
           >
@@ -96,7 +103,7 @@ function ReadySamples(props: SamplesTabProps) {
             limit={page.limit}
             count={page.items.length}
             total={page.total}
-            disabled={disabled}
+            disabled={!isEnabled}
             onOffset={setOffset}
           />
         </>
@@ -131,25 +138,22 @@ function lastOffset(total: number): number {
 
 interface CardsProps {
   samples: readonly Sample[];
+  isOld: boolean;
   isAsking: boolean;
+  disabled: boolean;
   tokenization_id: string | null;
   send: Send;
   /** What stands here instead of none. */
   children: ReactNode;
 }
 
-function Cards({ samples, isAsking, tokenization_id, send, children }: CardsProps) {
+function Cards({ samples, isOld, isAsking, children, ...rest }: CardsProps) {
   return (
-    <div aria-busy={isAsking} className={classes(isAsking && "opacity-50 transition-opacity")}>
+    <div aria-busy={isAsking} className={classes(isOld && "opacity-50 transition-opacity")}>
       {samples.length === 0 && children}
       <ul data-part="samples.list" aria-label="Samples" className="space-y-3">
         {samples.map((sample) => (
-          <SampleCard
-            key={`${sample.split} ${sample.row}`}
-            sample={sample}
-            tokenization_id={tokenization_id}
-            send={send}
-          />
+          <SampleCard key={`${sample.split} ${sample.row}`} sample={sample} {...rest} />
         ))}
       </ul>
     </div>

@@ -33,6 +33,12 @@ const part = (name: string) => {
 };
 
 describe("StatisticsTab", () => {
+  it("does not load for ever while nothing can be asked", () => {
+    show({ records: null, disabled: true });
+    expect(document.querySelector("[data-part~=loading]")).toBeNull();
+    expect(screen.getAllByText(/cannot be read now/)).toHaveLength(2);
+  });
+
   it("shows the figures of the newest tokenization that is ready", async () => {
     const failed = aTokenization({ id: "tok_e", status: "error" });
     show({ records: [failed, aTokenization()] });

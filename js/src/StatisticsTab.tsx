@@ -12,7 +12,7 @@ import type { Send } from "./requests";
 import { StatisticsBox } from "./StatisticsBox";
 import { TokenAccounting } from "./TokenAccounting";
 import { nameTokenization } from "./tokenizations";
-import { classes, EmptyState, ErrorBox, Loading } from "./ui";
+import { classes, EmptyState, ErrorBox, Loading, Unanswered } from "./ui";
 import type { Failed } from "./useRequest";
 
 export interface StatisticsTabProps {
@@ -33,7 +33,8 @@ export function StatisticsTab(props: StatisticsTabProps) {
   return (
     <div data-part="stats.root" className="space-y-6">
       {failed && <ErrorBox {...failed} />}
-      {records === null && !failed && <Loading>Loading statistics...</Loading>}
+      {records === null && !failed && disabled && <Unanswered>The statistics</Unanswered>}
+      {records === null && !failed && !disabled && <Loading>Loading statistics...</Loading>}
       <Running records={records ?? []} jobs={jobs} />
       {ready.length > 1 && record && (
         <DetailSelect

@@ -1,4 +1,4 @@
-import { render, screen, waitFor, within } from "@testing-library/react";
+import { fireEvent, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it, vi } from "vitest";
 import { RequestError } from "./requests";
@@ -51,6 +51,15 @@ describe("TokenPreview", () => {
     expect(count).toContain(`${num_padding} padding`);
     const zeros = document.querySelectorAll("[data-part='attention.mask.zero']");
     expect(zeros).toHaveLength(num_padding);
+  });
+
+  it("counts characters as the kernel does, and takes a thousand of them", async () => {
+    const { asked } = show();
+    fireEvent.change(field(), { target: { value: "a🙂b" } });
+    expect(screen.getByText("Shown as you type • 3 / 1,000")).toBeTruthy();
+    fireEvent.change(field(), { target: { value: "🙂".repeat(1001) } });
+    expect(screen.getByText("Shown as you type • 1,000 / 1,000")).toBeTruthy();
+    await waitFor(() => expect(asked().at(-1)).toMatchObject({ text: "🙂".repeat(1000) }));
   });
 
   it("ends the older question, and asks nothing for an empty text", async () => {

@@ -105,9 +105,8 @@ export function TokenPreview({ dataset, splits, settings, disabled, send }: Toke
             aria-label="Text to preview tokenization"
             aria-describedby={`${id}-help`}
             placeholder="Enter text to preview tokenization..."
-            maxLength={MAX_CHARS}
             value={text}
-            onChange={(event) => setText(event.target.value)}
+            onChange={(event) => setText(beginOf(event.target.value))}
             className={classes("mb-3 w-full resize-y", FIELD)}
           />
           <p
@@ -115,7 +114,7 @@ export function TokenPreview({ dataset, splits, settings, disabled, send }: Toke
             data-part="preview.counter"
             className="-mt-3 mb-3 text-xs text-slate-500"
           >
-            Shown as you type • {formatCount(text.length)} / {formatCount(MAX_CHARS)}
+            Shown as you type • {formatCount([...text].length)} / {formatCount(MAX_CHARS)}
           </p>
         </>
       )}
@@ -140,6 +139,11 @@ export function TokenPreview({ dataset, splits, settings, disabled, send }: Toke
       {!failed && preview !== null && <PreviewResult preview={preview} isOld={isAsking} />}
     </div>
   );
+}
+
+/** What may be previewed of a text, in characters as the kernel counts them: an emoji is one. */
+function beginOf(text: string): string {
+  return text.length <= MAX_CHARS ? text : [...text].slice(0, MAX_CHARS).join("");
 }
 
 function previewedText(text: string): Previewed | null {

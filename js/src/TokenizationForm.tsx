@@ -56,8 +56,10 @@ export function TokenizationForm(props: TokenizationFormProps) {
         <button
           type="submit"
           data-part="apply.button"
-          disabled={!valid || pending || disabled}
-          className="flex w-full items-center justify-center gap-2 rounded-lg bg-emerald-600 px-6 py-3 hover:bg-emerald-700 disabled:cursor-not-allowed disabled:bg-slate-700"
+          disabled={!valid || disabled}
+          // disabled, it would lose the focus
+          aria-disabled={pending || undefined}
+          className="flex w-full items-center justify-center gap-2 rounded-lg bg-emerald-600 px-6 py-3 hover:bg-emerald-700 disabled:cursor-not-allowed disabled:bg-slate-700 aria-disabled:cursor-not-allowed aria-disabled:bg-slate-700"
         >
           {pending ? (
             <>

@@ -34,7 +34,8 @@ export function VerifyFiles(props: VerifyFilesProps) {
           <Button
             look="neutral"
             part="verify.button"
-            disabled={disabled || start.pending}
+            disabled={disabled}
+            isBusy={start.pending}
             onClick={() => start.run(() => send("verify", { dataset_id: dataset.id }))}
           >
             <ShieldCheck size={16} aria-hidden="true" />

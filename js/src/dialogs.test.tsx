@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from "vitest";
 import { DeleteDialog } from "./DeleteDialog";
 import type { DatasetCard as Card } from "./protocol.gen";
 import { RequestError } from "./requests";
-import { aCard } from "./testing/wire";
+import { aCard, aTokenization } from "./testing/wire";
 import { Dialog } from "./ui";
 
 const refusal = new RequestError({ code: "x", message: "Refused.", hint: "Wait.", field: null });
@@ -81,14 +81,20 @@ describe("Dialog", () => {
 });
 
 describe("DeleteDialog", () => {
-  const show = (dataset: Card, onDelete = vi.fn(async () => ({ freed_bytes: 1 }))) => {
+  const show = (
+    dataset: Card,
+    onDelete = vi.fn(async (_asked: unknown) => ({ freed_bytes: 1 })),
+  ) => {
+    const record = aTokenization({ size_bytes: 2.5 * 1024 ** 2 });
+    const send = async (kind: string, asked: unknown) =>
+      kind === "delete_dataset" ? onDelete(asked) : dataset.tokenizations.map(() => record);
     const onClose = vi.fn();
     render(
       <DeleteDialog
         dataset={dataset}
         disabled={false}
         isLeaving={false}
-        onDelete={onDelete}
+        send={send as never}
         onClose={onClose}
       />,
     );
@@ -98,11 +104,14 @@ describe("DeleteDialog", () => {
   };
 
   it("says what goes", async () => {
-    const { dialog, confirm, onDelete, onClose } = show(aCard());
+    const [chip] = aCard().tokenizations;
+    const tokenizations = chip === undefined ? [] : [chip, chip];
+    const { dialog, confirm, onDelete, onClose } = show(aCard({ tokenizations }));
     expect(dialog.textContent).toContain("957.86 MB of data are removed from disk");
-    expect(dialog.textContent).toContain("with 1 tokenization");
+    expect(dialog.textContent).toContain("with 2 tokenizations. ");
+    expect(await screen.findByText(/with 2 tokenizations of 5 MB\./)).toBeTruthy();
     await userEvent.click(confirm);
-    expect(onDelete).toHaveBeenCalledExactlyOnceWith(aCard().id);
+    expect(onDelete).toHaveBeenCalledExactlyOnceWith({ dataset_id: aCard().id });
     expect(onClose).toHaveBeenCalledOnce();
   });
 

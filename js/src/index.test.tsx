@@ -437,6 +437,67 @@ describe("the panel", () => {
     vi.unstubAllGlobals();
   });
 
+  describe("in two views of a page", () => {
+    const showTwo = (selected: string | null) => {
+      const state = { ...goldenState(), selected };
+      const first = show(state);
+      const closeFirst = close;
+      const el = document.createElement("div");
+      document.body.append(el);
+      let closeSecond: () => void = () => undefined;
+      act(() => {
+        closeSecond = widget.render({ model: first.model, el });
+      });
+      close = () => {
+        // happy-dom cannot tell what has the focus in one shadow root while it is in another
+        const focused = document.activeElement?.shadowRoot?.activeElement;
+        if (focused instanceof HTMLElement) focused.blur();
+        closeFirst();
+        closeSecond();
+      };
+      const second = within(el.shadowRoot?.firstElementChild as HTMLElement);
+      return { model: first.model, first: first.panel, second, closeFirst };
+    };
+    const [dataset] = goldenState().datasets;
+    const id = dataset?.id ?? "";
+    const name = dataset?.name ?? "";
+
+    it("opens a dataset in the one where it was pressed, and is closed by it", async () => {
+      const { model, first, second } = showTwo(null);
+      await userEvent.click(second.getByRole("button", { name }));
+      expect(second.getByRole("dialog")).toBeTruthy();
+      expect(first.queryByRole("dialog")).toBeNull();
+      expect(model.get("selected")).toBe(id);
+      fireEvent(second.getByRole("dialog"), new Event("cancel", { cancelable: true }));
+      await faded();
+      expect(second.queryByRole("dialog")).toBeNull();
+      expect(model.get("selected")).toBeNull();
+      await userEvent.click(first.getByRole("button", { name }));
+      expect(first.getByRole("dialog")).toBeTruthy();
+      expect(second.queryByRole("dialog")).toBeNull();
+    });
+
+    it("opens what the kernel selects in the one used last, else the first", async () => {
+      const { model, first, second } = showTwo(id);
+      expect(first.getByRole("dialog")).toBeTruthy();
+      expect(second.queryByRole("dialog")).toBeNull();
+      act(() => model.publish({ selected: null }));
+      await faded();
+      await userEvent.click(second.getByRole("button", { name }));
+      await userEvent.click(second.getByRole("button", { name: "Close" }));
+      await faded();
+      act(() => model.publish({ selected: id }));
+      expect(first.queryByRole("dialog")).toBeNull();
+      expect(second.getByRole("dialog")).toBeTruthy();
+    });
+
+    it("opens it in the other when the first is taken off the page", () => {
+      const { second, closeFirst } = showTwo(id);
+      act(() => closeFirst());
+      expect(second.getByRole("dialog")).toBeTruthy();
+    });
+  });
+
   it("offers nothing that a read-only kernel would refuse", () => {
     const { panel } = show({ ...goldenState(), read_only: true });
     expect(panel.getByText("Read-only")).toBeTruthy();
@@ -548,6 +609,36 @@ describe("the panel", () => {
     act(() => model.reply({ ...golden("reply_ping"), request_id }));
     expect(panel.queryByRole("alert")).toBeNull();
     expect(button.disabled).toBe(false);
+  });
+
+  it("says in an open dialog, too, that the kernel is gone, and goes on when it is back", async () => {
+    const { panel, model } = show();
+    await userEvent.click(panel.getByRole("button", { name: "TinyStories" }));
+    const dialog = within(panel.getByRole("dialog"));
+    await userEvent.click(dialog.getByRole("tab", { name: "samples" }));
+    const asked = ["get_dataset", "list_tokenizations", "index_status", "samples"];
+    await act(() => vi.advanceTimersByTimeAsync(10_000));
+    expect(dialog.getByRole("alert").textContent).toContain("Connection to the kernel lost");
+    expect(dialog.queryByText("Loading samples...")).toBeNull();
+    expect(dialog.getByText("The samples cannot be read now: why stands above")).toBeTruthy();
+    const before = asked.map((kind) => model.requests(kind).length);
+    await act(() => vi.advanceTimersByTimeAsync(120_000));
+    expect(asked.map((kind) => model.requests(kind).length)).toEqual(before);
+    expect(dialog.queryByText(/did not answer/)).toBeNull();
+    const { request_id } = model.requests("ping")[0] ?? {};
+    await act(async () => model.reply({ ...golden("reply_ping"), request_id }));
+    await act(() => vi.advanceTimersByTimeAsync(0));
+    expect(dialog.queryByRole("alert")).toBeNull();
+    expect(dialog.getByText("Loading samples...")).toBeTruthy();
+    expect(asked.map((kind) => model.requests(kind).length)).toEqual(before.map((n) => n + 1));
+  });
+
+  it("says in the question before a deletion that the kernel is gone", async () => {
+    const { panel } = show();
+    await userEvent.click(panel.getAllByRole("button", { name: "Delete dataset" })[0] as Element);
+    act(() => void vi.advanceTimersByTime(10_000));
+    const dialog = within(panel.getByRole("alertdialog"));
+    expect(dialog.getByRole("alert").textContent).toContain("Connection to the kernel lost");
   });
 });
 

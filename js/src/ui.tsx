@@ -25,6 +25,8 @@ const BUTTON_LOOKS = {
 
 export interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
   look?: keyof typeof BUTTON_LOOKS;
+  /** Whether it works already: it does no more, but keeps the focus, which one that is disabled loses. */
+  isBusy?: boolean;
   /** Name for tests, see the list of parts. */
   part?: string;
 }
@@ -34,15 +36,20 @@ export function Button({
   part,
   className,
   type = "button",
+  isBusy = false,
+  onClick,
   ...rest
 }: ButtonProps) {
   return (
     <button
       type={type}
       data-part={part}
+      aria-disabled={isBusy || undefined}
+      onClick={isBusy ? undefined : onClick}
       className={classes(
         "flex items-center justify-center gap-2 rounded px-4 py-2 transition-colors",
         "disabled:cursor-not-allowed disabled:bg-slate-700",
+        "aria-disabled:cursor-not-allowed aria-disabled:bg-slate-700",
         BUTTON_LOOKS[look],
         className,
       )}
@@ -199,6 +206,15 @@ export function Loading({ children }: { children: ReactNode }) {
       />
       {children}
     </div>
+  );
+}
+
+/** In place of what is read as soon as the kernel can be asked again. */
+export function Unanswered({ children }: { children: ReactNode }) {
+  return (
+    <p role="status" data-part="unanswered" className="text-sm text-slate-400">
+      {children} cannot be read now: why stands above
+    </p>
   );
 }
 

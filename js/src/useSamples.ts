@@ -22,8 +22,8 @@ export interface Samples {
   /** The newest page there is, also while another is asked for. */
   page: PageSample | null;
   failed: Failed | null;
-  /** Whether `page` is not yet that of the parameters. */
-  isAsking: boolean;
+  /** Whether `page` is that of other parameters. */
+  isOld: boolean;
   again: () => void;
 }
 
@@ -80,7 +80,7 @@ export function useSamples({ params, version, isEnabled, send }: SamplesOptions)
   return {
     page: answer?.page ?? null,
     failed: isCurrent ? answer.failed : null,
-    isAsking: isEnabled && !isCurrent,
+    isOld: !isCurrent,
     again: () => setAttempt((count) => count + 1),
   };
 }

@@ -5,8 +5,15 @@ import type { DatasetCard, JobSnapshot, TokenizationRecord } from "./protocol.ge
 import type { Send } from "./requests";
 import { describeError, type Failed } from "./useRequest";
 
+export interface TokenizationsOptions {
+  dataset: DatasetCard;
+  jobs: readonly JobSnapshot[];
+  isEnabled: boolean;
+  send: Send;
+}
+
 /** All tokenizations of one dataset; asked for again when its card or a job says that they changed. */
-export function useTokenizations(dataset: DatasetCard, jobs: readonly JobSnapshot[], send: Send) {
+export function useTokenizations({ dataset, jobs, isEnabled, send }: TokenizationsOptions) {
   const [records, setRecords] = useState<TokenizationRecord[] | null>(null);
   const [failed, setFailed] = useState<Failed | null>(null);
   const { id } = dataset;
@@ -14,6 +21,7 @@ export function useTokenizations(dataset: DatasetCard, jobs: readonly JobSnapsho
   const version = JSON.stringify([dataset.tokenizations, dataset.updated_at, running]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the version says when to look again
   useEffect(() => {
+    if (!isEnabled) return;
     const abort = new AbortController();
     send("list_tokenizations", { dataset_id: id }, { signal: abort.signal }).then(
       (found) => {
@@ -25,6 +33,6 @@ export function useTokenizations(dataset: DatasetCard, jobs: readonly JobSnapsho
       },
     );
     return () => abort.abort();
-  }, [id, version, send]);
+  }, [id, version, isEnabled, send]);
   return { records, failed };
 }
