@@ -161,7 +161,7 @@ def _check_tokenization(checker: Checker, dialog: Locator, gallery: Gallery) -> 
     part(tab, "tokenization.input.maxlength").fill("0")
     checker.check("tokenization, invalid")
     part(tab, "tokenization.delete").first.click()
-    part(tab, "tokenization.delete.confirm").wait_for()
+    part(checker.page, "tokenization.delete.confirm").wait_for()
     checker.check("tokenization to delete")
     checker.page.keyboard.press("Escape")
 
