@@ -24,6 +24,7 @@ from mistudio_widgets.errors import (
     ReadOnlyError,
     StorageError,
 )
+from mistudio_widgets.manager.notes import note_job
 from mistudio_widgets.records import DatasetRecord, new_dataset_id
 
 
@@ -153,6 +154,22 @@ def test_what_was_cancelled_or_deleted_does_not_come_back(
     _lose_catalog(manager.data_dir)
     with DatasetManager(manager.data_dir) as other:
         assert (other.list_datasets().total, other.jobs(active=False)) == (0, [])
+
+
+def test_a_deletion_by_another_takes_the_notes_along(
+    manager: DatasetManager, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("one\n")
+    job = manager.import_files(tmp_path / "a.txt")
+    job.wait(60)
+    # as one whose job rests
+    note_job(manager._parts, job)
+    assert list((manager.data_dir / "owners").glob(f"*.{job.id}.json"))
+    with DatasetManager(manager.data_dir) as other:
+        other.delete_dataset(job.dataset_id)
+    assert not list((manager.data_dir / "owners").glob("*.json"))
+    with DatasetManager(manager.data_dir) as other:
+        assert other.list_datasets().total == 0
 
 
 def test_a_hold_outlives_the_catalog(manager: DatasetManager, dataset: DatasetRecord) -> None:
