@@ -46,6 +46,8 @@ window.readLooks = async ([facts, state]) => {
   await Promise.allSettled(moves.map(move => move.finished));
   return window.readLooksNow([facts, state]);
 };
+// what works does not lose the focus, so it is disabled in name only
+const states = {disabled: ":is(:disabled, [aria-disabled=true])"};
 window.readLooksNow = ([facts, state], withDisabled = state === "disabled") => {
   const roots = panelRoots();
   const found = {};
@@ -55,8 +57,8 @@ window.readLooksNow = ([facts, state], withDisabled = state === "disabled") => {
     for (const root of roots)
       for (const node of root.querySelectorAll(`[data-part~="${part}"]`)) {
         if (node.getClientRects().length === 0) continue;
-        if (own !== "" && !node.matches(":" + own)) continue;
-        if (!withDisabled && node.closest(":disabled")) continue;
+        if (own !== "" && !node.matches(states[own] ?? ":" + own)) continue;
+        if (!withDisabled && node.closest(states.disabled)) continue;
         if (own === "" && node.matches(":focus")) continue;
         const styles = getComputedStyle(node);
         const placeholder = getComputedStyle(node, "::placeholder");
