@@ -113,6 +113,7 @@ export function DatasetDetail(props: DatasetDetailProps) {
           send={send}
           onClose={() => setDeleteId(null)}
           isLeaving={isSpared}
+          notice={props.notice}
           above={props.above}
         />
       )}
