@@ -23,6 +23,7 @@ REPOSITORY = DOCS.parent
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
 from hub_server import HubServer  # noqa: E402 -- found only now
+from trained_tokenizers import byte_level  # noqa: E402
 
 from tests.browser import pages, servers  # noqa: E402
 
@@ -90,20 +91,8 @@ def _parquet(rows: list[dict[str, str]]) -> bytes:
 
 
 def _train(rows: list[dict[str, str]], path: Path) -> Path:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=8192,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator((row["text"] for row in rows), trainer)
     path.parent.mkdir(parents=True)
-    tokenizer.save(str(path))
+    byte_level((row["text"] for row in rows), 8192).save(str(path))
     return path
 
 

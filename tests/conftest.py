@@ -113,18 +113,10 @@ def _is_utf8(path: Path) -> bool:
 @pytest.fixture(scope="session")
 def tokenizer_path(tmp_path_factory: pytest.TempPathFactory, stdlib_files: list[Path]) -> Path:
     """A byte-level BPE, trained on real text in a second."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from trained_tokenizers import byte_level
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=2000,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train([str(path) for path in stdlib_files[:200]], trainer)
+    texts = (path.read_text("utf-8") for path in stdlib_files[:200])
+    tokenizer = byte_level(texts, 2000)
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     tokenizer.save(str(path))
     return path

@@ -110,19 +110,9 @@ def tar(files: dict[str, bytes]) -> bytes:
 
 
 def tokenizer_json() -> bytes:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from trained_tokenizers import byte_level
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(lines(50), trainer)
-    return tokenizer.to_str().encode()
+    return byte_level(lines(50), 300).to_str().encode()
 
 
 def populate(server: HubServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -16,18 +17,22 @@ def training_texts(count: int = 40) -> list[str]:
     return [path.read_text(encoding="utf-8") for path in paths]
 
 
-def save_byte_level(folder: Path, *, name: str = "tokenizer.json") -> Path:
+def byte_level(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = BpeTrainer(
-        vocab_size=600,
+        vocab_size=vocab_size,
         special_tokens=["<|endoftext|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(training_texts(), trainer)
-    return _save(tokenizer, folder, name)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def save_byte_level(folder: Path, *, name: str = "tokenizer.json") -> Path:
+    return _save(byte_level(training_texts(), 600), folder, name)
 
 
 def save_word_piece(folder: Path, *, name: str = "tokenizer.json") -> Path:
