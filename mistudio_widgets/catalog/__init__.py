@@ -4,6 +4,7 @@ rows         records to rows and back; `CatalogReader`, `CatalogWriter`
 migrations   the schema, one function a version
 spare        room for the commits that a full disk needs most
 damage       what makes no sense, and where it goes
+busy         whose turn it is among processes
 (here)       attaching, locking, the change token
 """
 
@@ -23,10 +24,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import duckdb
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from ..errors import (
-    CatalogBusyError,
     CatalogDamagedError,
     CatalogError,
     CatalogVersionError,
@@ -34,6 +34,7 @@ from ..errors import (
     StorageError,
     shown_path,
 )
+from .busy import BUSY_S, busy, let_writers_pass, take
 from .damage import damaged, is_damage, log_path, set_aside
 from .migrations import is_readable, migrate, read_everything
 from .rows import CatalogReader, CatalogWriter, HoldRow, JobRow
@@ -41,8 +42,6 @@ from .spare import SPARE_BYTES, Spare
 
 __all__ = ["Catalog", "CatalogReader", "CatalogWriter", "HoldRow", "JobRow"]
 
-_BUSY_S: Final = 10.0
-_LOCK_POLL_S: Final = 0.005
 _CONFIG: Final = {"memory_limit": "1GB", "threads": "2"}
 
 ResultT = TypeVar("ResultT")
@@ -88,7 +87,7 @@ def _close_gates() -> None:
     with _gates_lock:
         for gate in _gates.values():
             # kept: a background thread that looks now would find it closed, and end the process
-            if gate.lock.acquire(timeout=_BUSY_S):
+            if gate.lock.acquire(timeout=BUSY_S):
                 gate.connection.close()
         _gates.clear()
 
@@ -140,9 +139,11 @@ class Catalog:
             self._must_never_have_been()
             yield None
             return
-        with self._timed("read"), self._attached(read_only=True) as cursor:
-            self._is_readable = self._is_readable or is_readable(cursor)
-            yield CatalogReader(cursor) if self._is_readable else None
+        with self._timed("read"):
+            let_writers_pass(self._path.with_suffix(".lock"))
+            with self._attached(read_only=True) as cursor:
+                self._is_readable = self._is_readable or is_readable(cursor)
+                yield CatalogReader(cursor) if self._is_readable else None
 
     @contextmanager
     def write(self) -> Iterator[CatalogWriter]:
@@ -256,29 +257,16 @@ class Catalog:
         if not self._path.parent.is_dir():
             raise _folder_gone(self._path.parent)
         gate = self._gate()
-        if not gate.writers.acquire(timeout=_BUSY_S):
-            raise _busy()
+        if not gate.writers.acquire(timeout=BUSY_S):
+            raise busy()
         try:
-            self._take(gate.file_lock)
+            take(gate.file_lock)
             try:
                 yield
             finally:
                 gate.file_lock.release()
         finally:
             gate.writers.release()
-
-    def _take(self, lock: FileLock) -> None:
-        try:
-            lock.acquire(timeout=_BUSY_S, poll_interval=_LOCK_POLL_S)
-        except Timeout as error:
-            raise _busy() from error
-        # also where the library cannot lock on this file system
-        except (OSError, NotImplementedError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise CatalogError(
-                f"The catalog cannot be changed: {reason.rstrip('.')}.",
-                hint="Check that the data folder is on a disk that can be written to.",
-            ) from error
 
     @contextmanager
     def _attached(
@@ -343,7 +331,7 @@ def _detach(cursor: duckdb.DuckDBPyConnection) -> None:
 
 
 def _retry_while_locked(attempt: Callable[[], ResultT], path: Path) -> ResultT:
-    deadline = time.monotonic() + _BUSY_S
+    deadline = time.monotonic() + BUSY_S
     while True:
         try:
             return attempt()
@@ -363,7 +351,7 @@ def _retry_while_locked(attempt: Callable[[], ResultT], path: Path) -> ResultT:
                     hint="Check that catalog.duckdb in the data folder is readable and whole.",
                 ) from error
             if time.monotonic() > deadline:
-                raise _busy() from error
+                raise busy() from error
         time.sleep(random.uniform(0.002, 0.02))
 
 
@@ -395,13 +383,6 @@ def _folder_gone(folder: Path) -> StorageError:
     return StorageError(
         f"The data folder {shown_path(folder)} is gone.",
         hint="Put it back where it was, or make a DatasetManager for where it is now.",
-    )
-
-
-def _busy() -> CatalogBusyError:
-    return CatalogBusyError(
-        f"Other processes kept the catalog locked for {_BUSY_S:.0f} s.",
-        hint="Try again; if it stays so, look for a stuck process with the data folder open.",
     )
 
 
