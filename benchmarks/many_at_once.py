@@ -9,6 +9,7 @@ is told of a change. A lost update shows as a count that is too small.
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import threading
@@ -68,9 +69,9 @@ def start(
 
 
 def write(manager: DatasetManager, dataset_id: str, seconds: float, told: Told) -> None:
-    """Add 1 to the row at a steady rate."""
+    """Add 1 to the row at a steady rate, which begins at a moment of its own."""
     catalog = manager._parts.catalog  # noqa: SLF001 -- a write of the smallest kind
-    began = time.monotonic()
+    began = time.monotonic() + random.uniform(0, 1 / WRITES_PER_S)
     for turn in range(int(seconds * WRITES_PER_S)):
         time.sleep(max(began + turn / WRITES_PER_S - time.monotonic(), 0))
         started = time.perf_counter()

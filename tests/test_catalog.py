@@ -409,7 +409,7 @@ def test_an_older_catalog_is_read_as_it_is_and_migrated_by_a_writer(
         writer.update_job(job.snapshot.model_copy(update={"state": "paused"}))
     with Catalog(path).read() as reader:
         assert reader is not None
-        assert [row.snapshot.state for row in reader.paused_jobs()] == ["paused"]
+        assert [row.snapshot.state for row in reader.unended_jobs()] == ["paused"]
 
 
 def test_a_reader_refuses_a_newer_catalog(tmp_path: Path) -> None:

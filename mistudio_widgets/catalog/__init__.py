@@ -49,6 +49,14 @@ ResultT = TypeVar("ResultT")
 _log = logging.getLogger(__name__)
 
 
+def _instance() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:", config=dict(_CONFIG))
+    # of tables this small it makes a page twice as dear; a DuckDB may not know it
+    with suppress(duckdb.Error):
+        connection.execute("SET disabled_optimizers = 'late_materialization'")
+    return connection
+
+
 class _Gate:
     """One in-memory instance and one lock for a catalog file in this process.
 
@@ -58,7 +66,7 @@ class _Gate:
 
     def __init__(self, path: Path) -> None:
         self.lock = threading.Lock()
-        self.connection = duckdb.connect(":memory:", config=dict(_CONFIG))
+        self.connection = _instance()
         # one thread at a time: a FileLock lets every thread of its process in once it is held
         self.writers = threading.Lock()
         self.file_lock = FileLock(path.with_suffix(".lock"), thread_local=False)
@@ -249,7 +257,7 @@ class Catalog:
         with gate.lock:
             with suppress(duckdb.Error):
                 gate.connection.close()
-            gate.connection = duckdb.connect(":memory:", config=dict(_CONFIG))
+            gate.connection = _instance()
 
     @contextmanager
     def _writers_lock(self) -> Iterator[None]:

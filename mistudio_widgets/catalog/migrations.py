@@ -124,14 +124,6 @@ def is_readable(cursor: Cursor) -> bool:
     return version > 0
 
 
-def has_table(cursor: Cursor, name: str) -> bool:
-    """Whether the attached catalog has a table; one that cannot be migrated may lack it."""
-    found = cursor.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'catalog' AND table_name = ?", [name]
-    ).fetchone()
-    return found is not None
-
-
 def migrate(cursor: Cursor) -> bool:
     """Bring the attached catalog to the newest version; True when something was done.
 
@@ -177,7 +169,11 @@ def _refuse_newer(version: int) -> None:
 
 
 def _version(cursor: Cursor) -> int:
-    if not has_table(cursor, "schema_version"):
+    found = cursor.execute(
+        "SELECT 1 FROM duckdb_tables() "
+        "WHERE database_name = 'catalog' AND table_name = 'schema_version'"
+    ).fetchone()
+    if found is None:
         return 0
     row = cursor.execute("SELECT max(version) FROM catalog.schema_version").fetchone()
     return int(row[0]) if row and row[0] is not None else 0

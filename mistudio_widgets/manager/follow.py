@@ -12,6 +12,9 @@ from .parts import Parts
 
 POLL_S: Final = 0.1
 _LOOK_EVERY: Final = 40
+# polls from one change of the catalog to the next that is told: many who write at once must not
+# make all who read do nothing else
+_REST: Final = 2
 
 _log = logging.getLogger(__name__)
 
@@ -69,16 +72,19 @@ class Follower:
             self._listeners.clear()
 
     def _follow(self) -> None:
-        seen = self._look()
-        rounds = 0
+        version, files = self._parts.catalog.version(), self._job_files()
+        rounds = told = 0
         while not self._stop.wait(POLL_S):
             rounds += 1
-            now = self._look()
-            if now != seen or rounds % _LOOK_EVERY == 0:
-                seen = now
-                self.notify()
+            now, before = self._job_files(), files
+            if rounds - told >= _REST and (newer := self._parts.catalog.version()) != version:
+                version, told = newer, rounds
+            elif now == before and rounds % _LOOK_EVERY:
+                continue
+            files = now
+            self.notify()
 
-    def _look(self) -> tuple[object, ...]:
+    def _job_files(self) -> list[tuple[str, int]]:
         files = []
         try:
             with os.scandir(self._parts.storage.jobs_dir) as entries:
@@ -88,4 +94,4 @@ class Follower:
         except OSError:
             # gone between the listing and the stat: the next look sees the truth
             pass
-        return (self._parts.catalog.version(), *sorted(files))
+        return sorted(files)

@@ -10,10 +10,12 @@ import re
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, cast
 
-from ..catalog import CatalogReader, HoldRow, JobRow
+from ..catalog import Catalog, CatalogReader, HoldRow, JobRow
 from ..errors import InterruptedJobError, NotFoundError, without_folders
 from ..jobs import Job, interruption, read_job_file
 from ..records import (
@@ -37,6 +39,7 @@ _DELETION_STOPPED: Final = InterruptedJobError(
 )
 
 FactT = TypeVar("FactT")
+_StoredPage = tuple[list[DatasetRecord], int, dict[str, list[TokenizationRecord]]]
 ShownT = TypeVar("ShownT", DatasetRecord, TokenizationRecord)
 
 
@@ -67,6 +70,36 @@ class Live:
         return frozenset(jobs) | self.moved
 
 
+class _Look:
+    """One look into the catalog for several questions: attached by the first, if any is asked."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._stack = ExitStack()
+        self._reader: CatalogReader | None = None
+        self.version: tuple[int, int] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # the catalog maps what its questions raise
+        self._stack.__exit__(kind, error, traceback)
+
+    def reader(self) -> CatalogReader | None:
+        """Return who answers; None while there is no catalog yet."""
+        if self.version is None:
+            # asked before: what is read is of this version or a newer one
+            self.version = self._catalog.version()
+            self._reader = self._stack.enter_context(self._catalog.read())
+        return self._reader
+
+
 class View:
     """Answers questions about datasets, tokenizations and jobs.
 
@@ -84,22 +117,22 @@ class View:
         self._version: tuple[int, int] | None = None
         self._read_at = 0.0
 
-    def live(self) -> Live:
+    def live(self, look: _Look | None = None) -> Live:
         """Return the jobs as they are now."""
 
-        def ask(
-            reader: CatalogReader,
-        ) -> tuple[list[JobRow], list[JobRow], list[HoldRow], list[str]]:
+        def ask(reader: CatalogReader) -> tuple[list[JobRow], list[HoldRow], list[str]]:
             # while nobody writes: what is moved away then, and has its row, stays so
             moved = [name for name, _ in self._parts.storage.trashed()]
-            return reader.active_jobs(), reader.paused_jobs(), reader.holds(), moved
+            return reader.unended_jobs(), reader.holds(), moved
 
-        nothing: tuple[list[JobRow], list[JobRow], list[HoldRow], list[str]] = ([], [], [], [])
-        rows, resting, holds, moved = self._fact("jobs", ask, nothing)
-        running, interrupted = [], []
+        nothing: tuple[list[JobRow], list[HoldRow], list[str]] = ([], [], [])
+        rows, holds, moved = self._fact("jobs", ask, nothing, look)
+        running, interrupted, paused = [], [], []
         for row in rows:
             job = self._local(row)
-            if job is not None:
+            if row.snapshot.state == "paused":
+                paused.append(self._paused(row))
+            elif job is not None:
                 running.append(job.snapshot())
             elif self._parts.is_alive(row):
                 running.append(self._from_file(row))
@@ -108,7 +141,7 @@ class View:
         return Live(
             tuple(running),
             tuple(interrupted),
-            tuple(map(self._paused, resting)),
+            tuple(paused),
             tuple(filter(self._parts.is_held, holds)),
             frozenset(filter(self._is_away, moved)),
         )
@@ -139,12 +172,32 @@ class View:
         offset: int,
     ) -> tuple[Page[DatasetRecord], dict[str, list[TokenizationRecord]]]:
         """Return a page of datasets with the tokenizations of each."""
-        live = self.live()
+        with _Look(self._parts.catalog) as look:
+            live = self.live(look)
+            found, total, stored = self._page(
+                live, look, status=status, source=source, search=search, limit=limit, offset=offset
+            )
+        shown = {
+            dataset_id: self._shown_tokenizations(records, live)
+            for dataset_id, records in stored.items()
+        }
+        items = tuple(self._shown_dataset(record, shown[record.id], live) for record in found)
+        return Page(items=items, total=total, limit=limit, offset=offset), shown
+
+    def _page(
+        self,
+        live: Live,
+        look: _Look,
+        *,
+        status: str | None,
+        source: str | None,
+        search: str | None,
+        limit: int,
+        offset: int,
+    ) -> _StoredPage:
         key = ("list", status, source, search, limit, offset, live.tokenizing, live.broken)
 
-        def ask(
-            reader: CatalogReader,
-        ) -> tuple[list[DatasetRecord], int, dict[str, list[TokenizationRecord]]]:
+        def ask(reader: CatalogReader) -> _StoredPage:
             found, total = reader.list_datasets(
                 status=status,
                 source=source,
@@ -156,14 +209,8 @@ class View:
             )
             return found, total, reader.tokenizations_of(record.id for record in found)
 
-        nothing: tuple[list[DatasetRecord], int, dict[str, list[TokenizationRecord]]] = ([], 0, {})
-        found, total, stored = self._fact(key, ask, nothing)
-        shown = {
-            dataset_id: self._shown_tokenizations(records, live)
-            for dataset_id, records in stored.items()
-        }
-        items = tuple(self._shown_dataset(record, shown[record.id], live) for record in found)
-        return Page(items=items, total=total, limit=limit, offset=offset), shown
+        nothing: _StoredPage = ([], 0, {})
+        return self._fact(key, ask, nothing, look)
 
     def dataset(self, dataset_id: str) -> DatasetRecord:
         """Return one dataset; raises `NotFoundError`, or for no string `InvalidRequestError`."""
@@ -231,7 +278,13 @@ class View:
         """Return how many datasets there are."""
         return self._fact("count", lambda reader: reader.count_datasets(), 0)
 
-    def _fact(self, key: Hashable, ask: Callable[[CatalogReader], FactT], empty: FactT) -> FactT:
+    def _fact(
+        self,
+        key: Hashable,
+        ask: Callable[[CatalogReader], FactT],
+        empty: FactT,
+        look: _Look | None = None,
+    ) -> FactT:
         version = self._parts.catalog.version()
         with self._lock:
             is_fresh = version == self._version and time.monotonic() - self._read_at < _TRUST_S
@@ -241,11 +294,12 @@ class View:
                 self._read_at = time.monotonic()
             elif key in self._facts:
                 return cast("FactT", self._facts[key])
-        with self._parts.catalog.read() as reader:
+        with nullcontext(look) if look else _Look(self._parts.catalog) as looking:
+            reader = looking.reader()
             answer = empty if reader is None else ask(reader)
         with self._lock:
             # a commit in between makes the answer one of an older version
-            if version == self._version:
+            if looking.version == self._version:
                 self._facts[key] = answer
         return answer
 
