@@ -360,7 +360,7 @@ def _retry_while_locked(attempt: Callable[[], ResultT], path: Path) -> ResultT:
                 ) from error
             if time.monotonic() > deadline:
                 raise busy() from error
-        time.sleep(random.uniform(0.002, 0.02))
+        time.sleep(random.uniform(0.001, 0.01))
 
 
 def _is_lock_conflict(error: duckdb.Error) -> bool:

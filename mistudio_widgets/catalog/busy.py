@@ -15,7 +15,7 @@ from ..errors import CatalogBusyError, CatalogError
 BUSY_S: Final = 10.0
 """How long somebody waits for their turn."""
 
-_POLL_S: Final = 0.005
+_POLL_S: Final = 0.002
 
 
 def take(lock: FileLock) -> None:

@@ -113,6 +113,8 @@ class View:
         self._parts = parts
         self._find_local = find_local
         self._lock = threading.Lock()
+        # around a look into the catalog, which has a lock of its own; one look asks twice
+        self._asking = threading.RLock()
         self._facts: dict[Hashable, Any] = {}
         self._version: tuple[int, int] | None = None
         self._read_at = 0.0
@@ -172,7 +174,7 @@ class View:
         offset: int,
     ) -> tuple[Page[DatasetRecord], dict[str, list[TokenizationRecord]]]:
         """Return a page of datasets with the tokenizations of each."""
-        with _Look(self._parts.catalog) as look:
+        with self._asking, _Look(self._parts.catalog) as look:
             live = self.live(look)
             found, total, stored = self._page(
                 live, look, status=status, source=source, search=search, limit=limit, offset=offset
@@ -285,6 +287,22 @@ class View:
         empty: FactT,
         look: _Look | None = None,
     ) -> FactT:
+        if (known := self._known(key)) is not None:
+            return cast("FactT", known[0])
+        with self._asking:
+            # several threads want the same after each change: who waited need not ask again
+            if (known := self._known(key)) is not None:
+                return cast("FactT", known[0])
+            with nullcontext(look) if look else _Look(self._parts.catalog) as looking:
+                reader = looking.reader()
+                answer = empty if reader is None else ask(reader)
+        with self._lock:
+            # a commit in between makes the answer one of an older version
+            if looking.version == self._version:
+                self._facts[key] = answer
+        return answer
+
+    def _known(self, key: Hashable) -> tuple[Any] | None:
         version = self._parts.catalog.version()
         with self._lock:
             is_fresh = version == self._version and time.monotonic() - self._read_at < _TRUST_S
@@ -292,16 +310,7 @@ class View:
                 self._facts.clear()
                 self._version = version
                 self._read_at = time.monotonic()
-            elif key in self._facts:
-                return cast("FactT", self._facts[key])
-        with nullcontext(look) if look else _Look(self._parts.catalog) as looking:
-            reader = looking.reader()
-            answer = empty if reader is None else ask(reader)
-        with self._lock:
-            # a commit in between makes the answer one of an older version
-            if looking.version == self._version:
-                self._facts[key] = answer
-        return answer
+            return (self._facts[key],) if key in self._facts else None
 
     def _from_file(self, row: JobRow) -> JobSnapshot:
         return read_job_file(self._parts.storage.jobs_dir, row.snapshot.id) or row.snapshot
