@@ -320,7 +320,7 @@ def _changes(
 
 
 def _row(name: str, found: list[float], target: int | None) -> tuple[str, ...]:
-    p95 = statistics.quantiles(found, n=20)[-1] if len(found) > 1 else found[0]
+    p95 = statistics.quantiles(found, n=20, method="inclusive")[-1] if len(found) > 1 else found[0]
     figures = (statistics.median(found), p95, max(found))
     return (
         name,

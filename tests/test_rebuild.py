@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from crash.damage import facts_of
 from hub_server import HubServer
@@ -44,6 +46,42 @@ def _lose_catalog(data_dir: Path) -> None:
 def _cut_catalog(data_dir: Path) -> None:
     catalog = data_dir / "catalog.duckdb"
     catalog.write_bytes(catalog.read_bytes()[:4000])
+
+
+def _a_folder(catalog: Path) -> None:
+    catalog.mkdir()
+    (catalog / "kept").write_text("what somebody put there")
+
+
+def _a_pipe(catalog: Path) -> None:
+    os.mkfifo(catalog)
+
+
+def _a_loop(catalog: Path) -> None:
+    catalog.symlink_to(catalog.name)
+
+
+def _without_tables(catalog: Path) -> None:
+    duckdb.connect(str(catalog)).close()
+
+
+def _empty(catalog: Path) -> None:
+    catalog.write_bytes(b"")
+
+
+@pytest.mark.parametrize("lay", [_a_folder, _a_pipe, _a_loop, _without_tables, _empty])
+def test_what_lies_in_a_catalogs_place_hides_no_dataset(
+    manager: DatasetManager, dataset: DatasetRecord, lay: Callable[[Path], None]
+) -> None:
+    manager.close()
+    _lose_catalog(manager.data_dir)
+    lay(manager.data_dir / "catalog.duckdb")
+    with DatasetManager(manager.data_dir) as other:
+        assert [found.id for found in other.list_datasets().items] == [dataset.id]
+    # nothing that lay there is lost
+    if lay is _a_folder:
+        (kept,) = manager.data_dir.glob("damaged/*/catalog.duckdb/kept")
+        assert kept.read_text() == "what somebody put there"
 
 
 class _Held:

@@ -183,6 +183,7 @@ def test_hashing_counts_and_cancels(tmp_path: Path) -> None:
         ("with-a-file", "datasets is not a folder"),
         ("loop", "loop is not a folder"),
         ("nul\0", "null byte"),
+        ("bytes\udcff", "its name is not UTF-8"),
         ("~nobody-of-this-name/data", "home directory"),
         ("x" * 300, "File name too long"),
     ],

@@ -35,7 +35,7 @@ from ..errors import (
     shown_path,
 )
 from .busy import BUSY_S, busy, let_writers_pass, take
-from .damage import damaged, is_damage, log_path, set_aside
+from .damage import damaged, is_damage, log_path, must_be_a_file, set_aside
 from .migrations import is_readable, migrate, read_everything
 from .rows import CatalogReader, CatalogWriter, HoldRow, JobRow
 from .spare import SPARE_BYTES, Spare
@@ -285,6 +285,8 @@ class Catalog:
             # to attach what is gone would make an empty one without tables
             if is_there and not self._path.exists():
                 raise damaged("catalog.duckdb is missing.")
+            must_be_a_file(self._path)
+            must_be_a_file(log_path(self._path))
             cursor = gate.connection.cursor()
             try:
                 self._attach(cursor, read_only=read_only)
@@ -307,7 +309,8 @@ class Catalog:
         _retry_while_locked(lambda: cursor.execute(statement), self._path)
 
     def _gate(self) -> _Gate:
-        key = self._path.resolve()
+        # not what the file may be a link to: a loop of links has no end
+        key = self._path.parent.resolve() / self._path.name
         with _gates_lock:
             if key not in _gates:
                 _gates[key] = _Gate(key)

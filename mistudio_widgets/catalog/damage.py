@@ -6,6 +6,7 @@ is kept aside, and what it said is read from there.
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -43,13 +44,25 @@ def log_path(path: Path) -> Path:
     return path.with_name(path.name + ".wal")
 
 
+def must_be_a_file(path: Path) -> None:
+    """Refuse a folder, a pipe, or a loop of links in a catalog's place: DuckDB would wait for it.
+
+    Raises
+    ------
+    CatalogDamagedError
+        It lies there, and is no file.
+    """
+    if os.path.lexists(path) and not os.path.isfile(path):  # noqa: PTH113 -- never raise
+        raise damaged(f"{path.name} is not a file.")
+
+
 def set_aside(path: Path, *, only_log: bool) -> Path | None:
     """Move a catalog, or only its log, into a new folder below ``damaged``; None: none is there.
 
     The files are renamed and never opened: closing one would drop the lock that DuckDB holds.
     """
     wanted = [log_path(path)] if only_log else [log_path(path), path]
-    there = [file for file in wanted if file.exists()]
+    there = [file for file in wanted if os.path.lexists(file)]
     if not there:
         return None
     folder = path.parent / "damaged" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"

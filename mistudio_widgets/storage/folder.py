@@ -89,6 +89,7 @@ class Storage:
         self.root = root
         try:
             self.root = root.expanduser().absolute()
+            _must_be_text(os.path.realpath(self.root))
             if not read_only:
                 self._make_folders()
             elif self.root.exists() and not self.root.is_dir():
@@ -479,3 +480,11 @@ def _unreadable(path: Path) -> CorruptFileError:
         path=shown_path(path),
         hint="Run verify on the dataset, then retry.",
     )
+
+
+def _must_be_text(name: str) -> None:
+    """Refuse a name that is bytes to the file system and nothing to DuckDB."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("its name is not UTF-8") from error
