@@ -41,12 +41,14 @@ os.setgroups([])
 os.setresgid(*3 * [int(sys.argv[2])])
 os.setresuid(*3 * [int(sys.argv[3])])
 look()
-try:
-    DatasetManager(sys.argv[1])
-except MiStudioError as error:
-    assert "Permission denied" in error.message, error
-else:
-    raise AssertionError("the other user could write")
+closed = os.path.join(os.path.dirname(sys.argv[1]), "closed")
+for folder, read_only in ((sys.argv[1], False), (closed, True), (closed, False)):
+    try:
+        DatasetManager(folder, read_only=read_only)
+    except MiStudioError as error:
+        assert "Permission denied" in error.message, error
+    else:
+        raise AssertionError(f"the other user could open {folder}")
 """
 
 
@@ -55,6 +57,7 @@ def shared() -> Iterator[Path]:
     """A folder for the group, as `install -d -m 2750` makes it, below folders open to all."""
     folder = Path(tempfile.mkdtemp(prefix="mistudio-shared-"))
     folder.chmod(0o755)
+    (folder / "closed").mkdir(mode=0o700)
     (folder / "data").mkdir()
     os.chown(folder / "data", -1, GROUP)
     (folder / "data").chmod(0o2750)

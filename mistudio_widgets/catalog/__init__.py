@@ -296,8 +296,8 @@ class Catalog:
                     if _is_disk_full(error):
                         raise _disk_full(self._path) from error
                     if is_damage(error):
-                        raise damaged(_first_line(error)) from error
-                    raise CatalogError(f"The catalog refused: {_first_line(error)}") from error
+                        raise damaged(f"{_first_line(error)}.") from error
+                    raise CatalogError(f"The catalog refused: {_first_line(error)}.") from error
                 finally:
                     _detach(cursor)
             finally:
@@ -337,7 +337,7 @@ def _detach(cursor: duckdb.DuckDBPyConnection) -> None:
     except duckdb.IOException as error:
         # it is detached, and what was committed is in the log, which the next ATTACH reads
         if "CHECKPOINT during DETACH failed" not in str(error):
-            raise CatalogError(f"The catalog cannot be closed: {_first_line(error)}") from error
+            raise CatalogError(f"The catalog cannot be closed: {_first_line(error)}.") from error
         _log.warning("the catalog's log could not be folded in: %s", _first_line(error))
 
 
@@ -350,15 +350,15 @@ def _retry_while_locked(attempt: Callable[[], ResultT], path: Path) -> ResultT:
             if _is_disk_full(error):
                 raise _disk_full(path) from error
             if is_damage(error):
-                raise damaged(_first_line(error)) from error
+                raise damaged(f"{_first_line(error)}.") from error
             if _is_other_format(error):
                 raise CatalogVersionError(
-                    f"The catalog was written by another DuckDB: {_first_line(error)}",
+                    f"The catalog was written by another DuckDB: {_first_line(error)}.",
                     hint="Upgrade duckdb, or use another data_dir.",
                 ) from error
             if not _is_lock_conflict(error):
                 raise CatalogError(
-                    f"The catalog cannot be opened: {_first_line(error)}",
+                    f"The catalog cannot be opened: {_first_line(error)}.",
                     hint="Check that catalog.duckdb in the data folder is readable and whole.",
                 ) from error
             if time.monotonic() > deadline:
@@ -398,4 +398,6 @@ def _folder_gone(folder: Path) -> StorageError:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """Return what an error says, as a sentence without its stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -94,6 +94,8 @@ class Storage:
                 self._make_folders()
             elif self.root.exists() and not self.root.is_dir():
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            elif self.root.exists() and not os.access(self.root, os.R_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             self.root = self.root.resolve()
         # what pathlib raises for a NUL, for an unknown user's home, and for a loop of links
         except (OSError, ValueError, RuntimeError) as error:
