@@ -38,6 +38,7 @@ from .import_work import ImportWork
 from .indexing import IndexMethods
 from .loading import load_split
 from .notes import drop_notes_of
+from .question import question
 from .recovery import recover, settle_deletions
 from .verify_work import VerifyWork
 
@@ -344,6 +345,7 @@ class DatasetMethods(DownloadMethods, IndexMethods):
         self._parts.journal.deleted("dataset", record.name, freed, took_s, dataset_id)
         return freed
 
+    @question
     def load(
         self, dataset_id: str, split: str | None = None
     ) -> datasets.Dataset | datasets.DatasetDict:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..catalog import Catalog, HoldRow, JobRow
 from ..errors import MiStudioError, ReadOnlyError
@@ -15,9 +12,6 @@ from ..jobs import Job, is_owner_alive
 from ..records import JobState
 from ..storage import Storage
 from .journal import Journal
-
-P = ParamSpec("P")
-ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -68,26 +62,6 @@ class Parts:
         """Write a job's state into the catalog."""
         with self.catalog.write() as writer:
             writer.update_job(job.snapshot().model_copy(update={"state": state}))
-
-
-class _HasParts(Protocol):
-    _parts: Parts
-
-
-AskerT = TypeVar("AskerT", bound=_HasParts)
-
-
-def timed(
-    method: Callable[Concatenate[AskerT, P], ResultT],
-) -> Callable[Concatenate[AskerT, P], ResultT]:
-    """Let the metrics know how long a question takes, under the method's name."""
-
-    @wraps(method)
-    def ask(self: AskerT, /, *args: P.args, **options: P.kwargs) -> ResultT:
-        with self._parts.journal.meter.query(method.__name__):
-            return method(self, *args, **options)
-
-    return ask
 
 
 def error_fields(error: MiStudioError) -> dict[str, str | None]:

@@ -17,7 +17,7 @@ from ..errors import (
 from ..records import TokenizationRecord, TokenizationSettings, TokenPreview
 from .checks import check_against, check_split, local_tokenizer, settings_of, whole_number
 from .core import Core
-from .parts import timed
+from .question import question
 
 # as long as a plan of a download
 _HUB_FOLDER_KEPT_S: Final = 600.0
@@ -26,7 +26,7 @@ _HUB_FOLDER_KEPT_S: Final = 600.0
 class PreviewMethods(Core):
     """What can be seen of a tokenization before it is made."""
 
-    @timed
+    @question
     def preview_tokens(
         self,
         text: str | None = None,

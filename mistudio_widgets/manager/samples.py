@@ -31,8 +31,8 @@ from ..samples import (
 from .checks import check_split, check_text, must_be_ready, whole_number
 from .index_work import index_receipt
 from .looking import Looked, Looking
-from .parts import timed
 from .previews import PreviewMethods
+from .question import question
 from .searching import Searched, Searching
 from .shared_work import SharedWork
 from .shown import shown_sample, spelled
@@ -57,7 +57,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         super()._let_go(dataset_id)
         self._searching.forget(dataset_id)
 
-    @timed
+    @question
     def samples(
         self,
         dataset_id: str,
@@ -150,7 +150,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         items = self._read(looked, rows, counted_by, query, progress)
         return Page(items=items, total=total, limit=limit, offset=offset)
 
-    @timed
+    @question
     def sample_tokens(
         self, tokenization_id: str, split: str, row: int, *, progress: Progress | None = None
     ) -> TokenView:
@@ -200,7 +200,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
             spans=tuple(found.spans(sample, _MAX_SPANS)) if sample is not None else (),
         )
 
-    @timed
+    @question
     def sequence_samples(
         self, tokenization_id: str, split: str, sequence: int, *, progress: Progress | None = None
     ) -> list[SampleSpan]:
@@ -222,7 +222,7 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         check_split(split, record.splits)
         return self._looking.token_split(record, split, progress or Progress()).samples_in(sequence)
 
-    @timed
+    @question
     def column_statistics(
         self, dataset_id: str, *, progress: Progress | None = None
     ) -> ColumnStatistics:

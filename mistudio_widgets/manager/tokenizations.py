@@ -27,6 +27,7 @@ from .checks import (
 )
 from .holding import HoldMethods
 from .looking import load_tensors
+from .question import question
 from .recovery import settle_deletions
 from .tokenize_work import TokenizeWork, forget_tokenization, tokenization_record
 
@@ -178,6 +179,7 @@ class TokenizationMethods(HoldMethods):
         self._parts.journal.deleted("tokenization", record.tokenizer_name, freed, took_s, *ids)
         return freed
 
+    @question
     def load_tokens(self, tokenization_id: str, split: str) -> dict[str, torch.Tensor]:
         """Load the token ids of one split, memory-mapped.
 
