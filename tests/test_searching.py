@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -207,6 +208,27 @@ def test_later_pages_keep_the_order_of_the_first(searching: Searching, tmp_path:
     assert [*first.rows.tolist(), *rest.rows.tolist()] == [0, 1, 2]
     assert find(searching, searched, "x").rows.tolist() == [2, 1, 0]
     assert find(searching, searched, "x", offset=1).rows.tolist() == [1, 0]
+
+
+def test_a_search_asked_again_within_other_rows_fetches_nothing(
+    searching: Searching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = searched_in(tmp_path, ["x y z", "x", "x x x", "y"])
+    index(searched)
+    masks = [np.array(mask) for mask in ([1, 1, 0, 1], [0, 1, 1, 1])]
+    assert find(searching, searched, "x", mask=masks[0] == 1).rows.tolist() == [1, 0]
+
+    def fetch(*_: object) -> None:
+        raise AssertionError("fetched again")
+
+    monkeypatch.setattr(samples.Ranking, "_fetch", fetch)
+    assert find(searching, searched, "x", mask=masks[1] == 1).rows.tolist() == [2, 1]
+    assert find(searching, searched, "x").rows.tolist() == [2, 1, 0]
+    # another index knows nothing of these
+    shutil.rmtree(searched.index_dir)
+    index(searched)
+    with pytest.raises(AssertionError, match="fetched again"):
+        find(searching, searched, "x")
 
 
 def test_an_index_of_other_texts_is_not_asked(searching: Searching, tmp_path: Path) -> None:

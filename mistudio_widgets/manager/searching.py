@@ -215,6 +215,11 @@ class Searching:
         index = self._index(searched)
         if index is None:
             return None
+        with self._lock:
+            known = self._results.get(_key(searched, query))
+        # asked again within other lengths, say: what it has fetched is still good
+        if isinstance(known, samples.Ranking) and index.has_ranked(known):
+            return known
         span = None if searched.split is None else searched.files.span(searched.split)
         try:
             return index.search(query, span)

@@ -117,6 +117,10 @@ class TextIndex:
             return asked[0]
         return tantivy.Query.boolean_query([(tantivy.Occur.Should, one) for one in asked])
 
+    def has_ranked(self, ranking: Ranking) -> bool:
+        """Whether a ranking is one of this index's, and good as long as it is."""
+        return ranking.searcher is self._searcher
+
     def _within(self, asked: tantivy.Query, span: range) -> tantivy.Query:
         if not span:
             return tantivy.Query.empty_query()
@@ -153,7 +157,7 @@ class Ranking:
     def __init__(
         self, searcher: tantivy.Searcher, asked: tantivy.Query, *, is_scored: bool, is_steady: bool
     ) -> None:
-        self._searcher = searcher
+        self.searcher = searcher
         self._asked = asked
         self._is_scored = is_scored
         self._is_steady = is_steady
@@ -194,7 +198,7 @@ class Ranking:
     def _fetch(self, low: int, high: int) -> None:
         """Fetch what comes between two places, as far as its order is sure."""
         if not self._is_scored:
-            found = self._searcher.search(
+            found = self.searcher.search(
                 self._asked,
                 limit=high - low,
                 count=False,
@@ -205,10 +209,10 @@ class Ranking:
             self._start = low
             self._rows = np.fromiter((row for row, _ in found.hits), np.int64, len(found.hits))
             return
-        hits = self._searcher.search(self._asked, limit=high - low, count=False, offset=low).hits
+        hits = self.searcher.search(self._asked, limit=high - low, count=False, offset=low).hits
         scores = np.fromiter((score for score, _ in hits), np.float64, len(hits))
         places = [place for _, place in hits]
-        rows = np.array(self._searcher.fast_field_values("row", places), np.int64)
+        rows = np.array(self.searcher.fast_field_values("row", places), np.int64)
         order = np.lexsort((rows, -scores))
         # which of the equal ones at either end were fetched is chance
         first = np.count_nonzero(scores == scores.max()) if low else 0
