@@ -29,7 +29,9 @@ voila: $(VENV)/.lab $(BUNDLE)
 
 test: check $(VENV)/.chromium $(TOKENIZERS)
 	$(NPM) test
-	$(BIN)/python -m pytest -m "not soak" --cov --cov-report=term
+	$(BIN)/python -m pytest -m "browser and not soak" --cov --cov-report= --cov-fail-under=0
+	$(BIN)/python -m pytest -m "not browser and not soak" --cov --cov-append --cov-report=term \
+	  --numprocesses=2 --dist=loadfile
 
 check: $(VENV)/.dev $(BUNDLE)
 	$(BIN)/ruff check .
