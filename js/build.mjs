@@ -17,7 +17,9 @@ const styles = {
       contents: await compileStyles(),
       loader: "text",
       // a class that is new in a component changes the stylesheet too
-      watchFiles: (await readdir(here("./src"))).map((name) => here(`./src/${name}`)),
+      watchFiles: (await readdir(here("./src"), { recursive: true })).map((name) =>
+        here(`./src/${name}`),
+      ),
     }));
   },
 };

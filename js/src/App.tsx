@@ -1,12 +1,12 @@
 /** Ties the panel to the bridge; everything below gets props. */
 
 import { useSyncExternalStore } from "react";
-import type { Bridge } from "./bridge";
 import { DatasetsPanel } from "./DatasetsPanel";
-import { useToasts } from "./toasts";
-import { useHeightAround } from "./useHeightAround";
-import { useIsShown } from "./useIsShown";
-import { useOpenHere } from "./useOpenHere";
+import type { Bridge } from "./kernel/bridge";
+import { useToasts } from "./ui/toasts";
+import { useHeightAround } from "./ui/useHeightAround";
+import { useIsShown } from "./ui/useIsShown";
+import { useOpenHere } from "./ui/useOpenHere";
 
 export interface AppProps {
   bridge: Bridge;

@@ -2,22 +2,22 @@
 
 import { Lock } from "lucide-react";
 import { type ReactNode, useMemo, useState } from "react";
-import type { Snapshot } from "./bridge";
-import { DatasetDetail } from "./DatasetDetail";
-import { DatasetList } from "./DatasetList";
-import { DeleteDialog } from "./DeleteDialog";
-import { DownloadForm } from "./DownloadForm";
-import { ImportForm } from "./ImportForm";
-import { KernelNotice } from "./KernelNotice";
+import { DatasetDetail } from "./detail/DatasetDetail";
+import { useSelected } from "./detail/useSelected";
+import { DownloadForm } from "./forms/DownloadForm";
+import { ImportForm } from "./forms/ImportForm";
+import type { Snapshot } from "./kernel/bridge";
+import type { Send } from "./kernel/requests";
+import { DatasetList } from "./list/DatasetList";
+import { DeleteDialog } from "./list/DeleteDialog";
+import { StorageLine } from "./list/StorageLine";
+import { NO_LIST_FILTERS, useDatasetList } from "./list/useDatasetList";
 import type { DatasetCard, TokenizationSettingsOutput } from "./protocol.gen";
-import type { Send } from "./requests";
-import { StorageLine } from "./StorageLine";
-import { type ToastMessage, Toasts } from "./toasts";
-import { usedTokenizers } from "./tokenizations";
-import { classes } from "./ui";
-import { NO_LIST_FILTERS, useDatasetList } from "./useDatasetList";
-import { usePresence } from "./usePresence";
-import { useSelected } from "./useSelected";
+import { usedTokenizers } from "./tokenization/tokenizations";
+import { KernelNotice } from "./ui/KernelNotice";
+import { type ToastMessage, Toasts } from "./ui/toasts";
+import { classes } from "./ui/ui";
+import { usePresence } from "./ui/usePresence";
 
 /** The code of an error after which nothing can be asked any more. */
 const CLOSED = "closed";

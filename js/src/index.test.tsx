@@ -5,7 +5,7 @@ import widget from "./index";
 import type { ErrorInfo, StorageReport } from "./protocol.gen";
 import { FakeModel } from "./testing/model";
 import { aCard, aTokenization, golden, goldenRecord, goldenState } from "./testing/wire";
-import { LEAVE_MS } from "./usePresence";
+import { LEAVE_MS } from "./ui/usePresence";
 
 // React's act() wants to be told that this is a test
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });

@@ -1,8 +1,15 @@
-/** The entry that anywidget calls, once for each view. */
+/**
+ * The entry that anywidget calls, once for each view.
+ *
+ * The folders, each of which knows only those before it: `kernel` (requests, and the only file
+ * that touches the model), `ui` (what every part is made of), `tokenization`, then `samples`,
+ * `statistics`, `list` (the cards) and `forms`, which do not know each other, and `detail` (the
+ * dialog of a dataset). `protocol.gen.ts` is the wire, generated from the kernel's records.
+ */
 
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
-import { createBridge, type Model } from "./bridge";
+import { createBridge, type Model } from "./kernel/bridge";
 import { adoptStyles, keepTypingInside, showOnTopAgain, watchConnection } from "./shadow";
 
 // slate-950, of which panel.root is

@@ -1,6 +1,6 @@
 /** A model as anywidget hands it over, with the kernel's side in the test's hands. */
 
-import type { Model } from "../bridge";
+import type { Model } from "../kernel/bridge";
 import type { PanelState } from "../protocol.gen";
 
 type Traits = PanelState & { selected: string | null };
