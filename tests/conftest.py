@@ -131,4 +131,9 @@ def pytest_runtest_makereport(
     if report.skipped and not hasattr(report, "wasxfail") and not item.get_closest_marker("cuda"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which only the mark cuda may be: {report.longrepr}"
+    # a report goes from process to process, and a test may have logged half a surrogate pair
+    report.sections = [
+        (name, content.encode("utf-8", "backslashreplace").decode())
+        for name, content in report.sections
+    ]
     return report

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mistudio_widgets
+from mistudio_widgets import manager
 
 PACKAGE = Path(mistudio_widgets.__file__).parent
 LAYERS = {
@@ -127,3 +128,8 @@ def test_all_public_names_can_be_had() -> None:
 def test_no_remote_code_is_ever_trusted() -> None:
     for path in PACKAGE.rglob("*.py"):
         assert "trust_remote_code" not in path.read_text()
+
+
+def test_the_manager_names_its_modules() -> None:
+    named = {line.split(" ")[0] for line in (manager.__doc__ or "").splitlines() if "  " in line}
+    assert named == {path.stem for path in _files("manager")} - {"__init__"}

@@ -62,6 +62,36 @@ def test_what_is_deleted_in_the_middle_is_not_found_and_not_damaged(
                 answer.result(60)
 
 
+def test_where_the_newest_tokenization_goes_meanwhile_the_one_before_it_counts(
+    manager: DatasetManager,
+    tmp_path: Path,
+    tokenizer_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "texts.txt").write_text("one two three four\nfive\n")
+    dataset = manager.import_files(tmp_path / "texts.txt").wait(60)
+    for length in (8, 16):
+        made = manager.tokenize(dataset.id, tokenizer=tokenizer_path, max_length=length).wait(60)
+    moved, go_on = threading.Event(), threading.Event()
+    real = Storage.trash_tokenization
+
+    def move_and_rest(*args: Any) -> Any:
+        trash = real(*args)
+        moved.set()
+        assert go_on.wait(60)
+        return trash
+
+    monkeypatch.setattr(Storage, "trash_tokenization", move_and_rest)
+    with DatasetManager(manager.data_dir, read_only=True) as reader, ThreadPoolExecutor() as pool:
+        assert reader.list_tokenizations(dataset.id)[0].id == made.id
+        ending = pool.submit(manager.delete_tokenization, made.id)
+        assert moved.wait(60)
+        asked = pool.submit(reader.samples, dataset.id, min_tokens=2)
+        go_on.set()
+        ending.result(60)
+        assert asked.result(60).total == 2
+
+
 def test_what_is_damaged_is_not_called_deleted(manager: DatasetManager, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("one\ntwo\n")
     dataset = manager.import_files(tmp_path / "texts.txt").wait(60)

@@ -137,7 +137,7 @@ class Catalog:
         Raises
         ------
         CatalogBusyError
-            When writers of other processes left no gap for 10 s.
+            When writers of other processes left no gap for 11 s.
         CatalogDamagedError
             When nobody can, or it is gone; `open_whole` makes it readable.
         CatalogVersionError
@@ -309,8 +309,11 @@ class Catalog:
         _retry_while_locked(lambda: cursor.execute(statement), self._path)
 
     def _gate(self) -> _Gate:
-        # not what the file may be a link to: a loop of links has no end
-        key = self._path.parent.resolve() / self._path.name
+        try:
+            key = self._path.resolve()
+        except RuntimeError:
+            # a loop of links has no end
+            key = self._path
         with _gates_lock:
             if key not in _gates:
                 _gates[key] = _Gate(key)

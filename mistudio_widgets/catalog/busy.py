@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from ..errors import CatalogBusyError, CatalogError
 
 BUSY_S: Final = 10.0
 """How long somebody waits for their turn."""
+
+_GIVE_WAY_S: Final = 1.0
 
 _POLL_S: Final = 0.002
 
@@ -42,22 +45,25 @@ def take(lock: FileLock) -> None:
 
 
 def let_writers_pass(path: Path) -> None:
-    """Wait until nobody holds the writers' lock at ``path``, for `BUSY_S` at most.
+    """Wait until nobody holds the writers' lock at ``path``, for a second at most.
 
     DuckDB's own lock is free for a writer only while nobody reads, and readers that come one after
     another leave no such moment. The lock is only looked at, so readers do not wait for each
     other.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         # nobody has written yet, or not for others to see
         return
     try:
-        deadline = time.monotonic() + BUSY_S
+        deadline = time.monotonic() + _GIVE_WAY_S
         while not _is_free(descriptor) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
     finally:
+        # not by closing alone: a child that was forked meanwhile has the file open too
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

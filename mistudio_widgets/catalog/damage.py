@@ -6,7 +6,9 @@ is kept aside, and what it said is read from there.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -52,7 +54,13 @@ def must_be_a_file(path: Path) -> None:
     CatalogDamagedError
         It lies there, and is no file.
     """
-    if os.path.lexists(path) and not os.path.isfile(path):  # noqa: PTH113 -- never raise
+    try:
+        # one look: a log comes and goes with every commit
+        is_file = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        # what is not there, or cannot be reached, is not for us to move
+        is_file = error.errno != errno.ELOOP
+    if not is_file:
         raise damaged(f"{path.name} is not a file.")
 
 

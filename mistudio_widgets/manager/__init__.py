@@ -7,6 +7,7 @@ tokenizations     its methods on tokenizations
 holding           its method that keeps a dataset from being deleted
 previews          its method that shows what a text becomes
 samples           its methods that look into the data
+indexing          its methods on full-text indexes
 upkeep            its methods on the data folder as a whole
 core              what all stand on: lifetime, jobs, events
 checks            what is refused at once
@@ -14,8 +15,15 @@ dataset_work      what import and download jobs share
 import_work       what an import job does
 download_work     what a download job does
 tokenize_work     what tokenize jobs do
+verify_work       what a verify job does
+index_work        what an index job does
+auto_index        when an index is built unasked
 events            what subscribers are told
 shown             how rows and tokens are shown
+question          what the methods that read files have in common
+searching         which rows a search finds, remembered
+scanning          a search by reading, which goes on in the background
+loading           the text as HuggingFace ``datasets``
 looking           what is kept between questions about the data
 shared_work       work that several ask for and that is done once
 view              the catalog's facts with live jobs laid over them

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from ..errors import CorruptFileError
+from ..errors import CatalogBusyError, CorruptFileError, NotFoundError
 from ..records import DATASET_ID_PATTERN, TOKENIZATION_ID_PATTERN
 from .parts import Parts
 
@@ -46,9 +47,18 @@ def question(
     return ask
 
 
+def is_known(parts: Parts, subject: str) -> bool:
+    """Whether the catalog has a dataset or tokenization, of which a file was not there."""
+    try:
+        _must_be_known(parts, subject)
+    except NotFoundError:
+        return False
+    return True
+
+
 def _must_be_known(parts: Parts, subject: str) -> None:
     # the catalog itself: a deletion that has moved the files, and not ended, is waited for
-    with parts.catalog.read() as reader:
+    with suppress(CatalogBusyError), parts.catalog.read() as reader:
         if reader is None:
             return
         if re.fullmatch(DATASET_ID_PATTERN, subject):

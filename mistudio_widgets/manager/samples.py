@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from .. import encoders
-from ..errors import InvalidRequestError
+from ..errors import CorruptFileError, InvalidRequestError
 from ..progress import Progress
 from ..records import (
     ColumnStatistics,
@@ -32,7 +33,7 @@ from .checks import check_split, check_text, must_be_ready, whole_number
 from .index_work import index_receipt
 from .looking import Looked, Looking
 from .previews import PreviewMethods
-from .question import question
+from .question import is_known, question
 from .searching import Searched, Searching
 from .shared_work import SharedWork
 from .shown import shown_sample, spelled
@@ -125,6 +126,28 @@ class SampleMethods(TokenizationMethods, PreviewMethods):
         query = _query(search or "")
         looked = self._looked(dataset_id)
         counted_by = self._counted_by(dataset_id, tokenization_id)
+        page = partial(self._page, looked, query, asked, limit, offset, exact_total, progress)
+        try:
+            return page(counted_by)
+        except CorruptFileError:
+            if tokenization_id is not None or counted_by is None:
+                raise
+            if is_known(self._parts, counted_by.id):
+                raise
+            # deleted meanwhile, and nobody asked for that one
+            return page(self._counted_by(dataset_id, None))
+
+    def _page(  # noqa: PLR0917 -- the parts of a question
+        self,
+        looked: Looked,
+        query: Query,
+        asked: _Asked,
+        limit: int,
+        offset: int,
+        exact_total: bool,  # noqa: FBT001
+        progress: Progress,
+        counted_by: TokenizationRecord | None,
+    ) -> Page[Sample]:
         split = asked.known_split(looked)
         span = looked.files.span(split)
         mask = None

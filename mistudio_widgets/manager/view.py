@@ -6,9 +6,11 @@ reader looks at the owners' locks and at ``jobs/*.json``, and shows what is true
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
@@ -71,10 +73,15 @@ class Live:
 
 
 class _Look:
-    """One look into the catalog for several questions: attached by the first, if any is asked."""
+    """One look into the catalog for several questions: attached by the first, if any is asked.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Looks of one view take turns.
+    """
+
+    def __init__(self, catalog: Catalog, turn: threading.Lock) -> None:
         self._catalog = catalog
+        self._turn = turn
+        self._has_turn = False
         self._stack = ExitStack()
         self._reader: CatalogReader | None = None
         self.version: tuple[int, int] | None = None
@@ -90,6 +97,12 @@ class _Look:
     ) -> None:
         # the catalog maps what its questions raise
         self._stack.__exit__(kind, error, traceback)
+
+    def take_turn(self) -> None:
+        """Wait for the looks of others, which may have found what is asked for."""
+        if not self._has_turn:
+            self._stack.enter_context(self._turn)
+            self._has_turn = True
 
     def reader(self) -> CatalogReader | None:
         """Return who answers; None while there is no catalog yet."""
@@ -112,12 +125,19 @@ class View:
     def __init__(self, parts: Parts, find_local: Callable[[str], Job | None]) -> None:
         self._parts = parts
         self._find_local = find_local
-        self._lock = threading.Lock()
-        # around a look into the catalog, which has a lock of its own; one look asks twice
-        self._asking = threading.RLock()
+        self.renew_locks()
         self._facts: dict[Hashable, Any] = {}
         self._version: tuple[int, int] | None = None
         self._read_at = 0.0
+        _views.add(self)
+
+    def renew_locks(self) -> None:
+        """Take new locks: in a forked child nobody would release one that was held."""
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+
+    def _look(self) -> _Look:
+        return _Look(self._parts.catalog, self._turn)
 
     def live(self, look: _Look | None = None) -> Live:
         """Return the jobs as they are now."""
@@ -174,7 +194,7 @@ class View:
         offset: int,
     ) -> tuple[Page[DatasetRecord], dict[str, list[TokenizationRecord]]]:
         """Return a page of datasets with the tokenizations of each."""
-        with self._asking, _Look(self._parts.catalog) as look:
+        with self._look() as look:
             live = self.live(look)
             found, total, stored = self._page(
                 live, look, status=status, source=source, search=search, limit=limit, offset=offset
@@ -289,13 +309,13 @@ class View:
     ) -> FactT:
         if (known := self._known(key)) is not None:
             return cast("FactT", known[0])
-        with self._asking:
+        with nullcontext(look) if look else self._look() as looking:
+            looking.take_turn()
             # several threads want the same after each change: who waited need not ask again
             if (known := self._known(key)) is not None:
                 return cast("FactT", known[0])
-            with nullcontext(look) if look else _Look(self._parts.catalog) as looking:
-                reader = looking.reader()
-                answer = empty if reader is None else ask(reader)
+            reader = looking.reader()
+            answer = empty if reader is None else ask(reader)
         with self._lock:
             # a commit in between makes the answer one of an older version
             if looking.version == self._version:
@@ -395,3 +415,14 @@ class View:
 
 def _error_of(job: JobSnapshot) -> dict[str, str | None]:
     return error_fields(interruption(job.progress))
+
+
+_views: weakref.WeakSet[View] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for view in list(_views):
+        view.renew_locks()
+
+
+os.register_at_fork(after_in_child=_renew_locks)

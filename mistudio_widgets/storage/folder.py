@@ -79,7 +79,7 @@ class Storage:
     Raises
     ------
     StorageError
-        It is no folder, or one that cannot be written to.
+        It is no folder, or one that cannot be written to, or read.
 
     *Threads:* stateless beyond its paths; every method may be called from any thread.
     """

@@ -112,3 +112,27 @@ def _check_next(data_dir: Path, dataset_id: str, held: str) -> None:
 def _is_running(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     return "\nState:\tZ" not in status
+
+
+_FORKED_WHILE_LOOKING = """
+import os, signal, sys
+from mistudio_widgets import DatasetManager
+
+manager = DatasetManager(sys.argv[1], device="cpu", read_only=True)
+view = manager._view
+with view._turn, view._lock:
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        assert manager.list_datasets().total == 0
+        os._exit(0)
+_, status = os.waitpid(child, 0)
+print(status)
+"""
+
+
+def test_a_child_forked_during_a_look_can_look_itself(tmp_path: Path) -> None:
+    DatasetManager(tmp_path / "data", device="cpu").close()
+    command = [sys.executable, "-c", _FORKED_WHILE_LOOKING, str(tmp_path / "data")]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    assert told.stdout == "0\n"
