@@ -199,6 +199,7 @@ class CatalogReader:
     ) -> ColumnStatistics | None:
         """Return what is known of the columns, None when it is about other content."""
         rows = self._of_new_table(
+            "column_statistics",
             "SELECT statistics FROM catalog.column_statistics "
             "WHERE dataset_id = ? AND content_sha256 = ?",
             [dataset_id, content_sha256],
@@ -234,11 +235,12 @@ class CatalogReader:
     def holds(self) -> list[HoldRow]:
         """Return who says that they need a dataset, living or not."""
         rows = self._of_new_table(
-            "SELECT id, dataset_id, held_by, owner_id FROM catalog.holds ORDER BY created_at, id"
+            "holds",
+            "SELECT id, dataset_id, held_by, owner_id FROM catalog.holds ORDER BY created_at, id",
         )
         return [HoldRow(*row) for row in rows]
 
-    def _of_new_table(self, question: str, given: Sequence[Any] = ()) -> list[Any]:
+    def _of_new_table(self, _table: str, question: str, given: Sequence[Any] = ()) -> list[Any]:
         """Ask a table that a catalog may lack which nobody could migrate."""
         try:
             return self._cursor.execute(question, given).fetchall()
@@ -271,6 +273,14 @@ class CatalogReader:
 
 class CatalogWriter(CatalogReader):
     """What may be changed inside one transaction."""
+
+    def _of_new_table(self, table: str, question: str, given: Sequence[Any] = ()) -> list[Any]:
+        # what fails would end the transaction
+        is_there = self._cursor.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = 'catalog' AND table_name = ?",
+            [table],
+        ).fetchone()
+        return super()._of_new_table(table, question, given) if is_there else []
 
     def insert_dataset(self, record: DatasetRecord) -> None:
         """Add a dataset."""
