@@ -287,21 +287,20 @@ class Catalog:
                 raise damaged("catalog.duckdb is missing.")
             must_be_a_file(self._path)
             must_be_a_file(log_path(self._path))
-            cursor = gate.connection.cursor()
+            # no cursor of its own: the last that knew it would destroy it, maybe when the lock is
+            # free and the interpreter ends, which DuckDB's destructor does not survive
+            connection = gate.connection
+            self._attach(connection, read_only=read_only)
             try:
-                self._attach(cursor, read_only=read_only)
-                try:
-                    yield cursor
-                except duckdb.Error as error:
-                    if _is_disk_full(error):
-                        raise _disk_full(self._path) from error
-                    if is_damage(error):
-                        raise damaged(f"{_first_line(error)}.") from error
-                    raise CatalogError(f"The catalog refused: {_first_line(error)}.") from error
-                finally:
-                    _detach(cursor)
+                yield connection
+            except duckdb.Error as error:
+                if _is_disk_full(error):
+                    raise _disk_full(self._path) from error
+                if is_damage(error):
+                    raise damaged(f"{_first_line(error)}.") from error
+                raise CatalogError(f"The catalog refused: {_first_line(error)}.") from error
             finally:
-                cursor.close()
+                _detach(connection)
 
     def _attach(self, cursor: duckdb.DuckDBPyConnection, *, read_only: bool) -> None:
         path = str(self._path).replace("'", "''")
