@@ -78,17 +78,6 @@ def _die(where: str) -> None:
 
 
 class _Connection:
-    def __init__(self, real: Any, points: Failpoints) -> None:
-        self._real, self._points = real, points
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def cursor(self) -> _Cursor:
-        return _Cursor(self._real.cursor(), self._points)
-
-
-class _Cursor:
     """Notes what makes a catalog durable, not what looks at it."""
 
     def __init__(self, real: Any, points: Failpoints) -> None:

@@ -32,3 +32,4 @@ def test_what_was_acknowledged_outlives_a_kill_at_any_step(
         steps.strike_by_time()
     steps.report()
     assert steps.total >= NUM_AT_STEPS
+    assert {"COMMIT", "DETACH"} <= set(steps.names)
