@@ -14,8 +14,7 @@ import weakref
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from ..catalog import Catalog, CatalogReader, HoldRow, JobRow
 from ..errors import InterruptedJobError, NotFoundError, without_folders
@@ -72,36 +71,24 @@ class Live:
         return frozenset(jobs) | self.moved
 
 
-class _Look:
+class _Look(ExitStack):
     """One look into the catalog for several questions: attached by the first, if any is asked.
 
     Looks of one view take turns.
     """
 
     def __init__(self, catalog: Catalog, turn: threading.Lock) -> None:
+        super().__init__()
         self._catalog = catalog
         self._turn = turn
         self._has_turn = False
-        self._stack = ExitStack()
         self._reader: CatalogReader | None = None
         self.version: tuple[int, int] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # the catalog maps what its questions raise
-        self._stack.__exit__(kind, error, traceback)
 
     def take_turn(self) -> None:
         """Wait for the looks of others, which may have found what is asked for."""
         if not self._has_turn:
-            self._stack.enter_context(self._turn)
+            self.enter_context(self._turn)
             self._has_turn = True
 
     def reader(self) -> CatalogReader | None:
@@ -109,7 +96,7 @@ class _Look:
         if self.version is None:
             # asked before: what is read is of this version or a newer one
             self.version = self._catalog.version()
-            self._reader = self._stack.enter_context(self._catalog.read())
+            self._reader = self.enter_context(self._catalog.read())
         return self._reader
 
 
