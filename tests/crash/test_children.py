@@ -136,3 +136,36 @@ def test_a_child_forked_during_a_look_can_look_itself(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _FORKED_WHILE_LOOKING, str(tmp_path / "data")]
     told = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
     assert told.stdout == "0\n"
+
+
+_FORKED_WHILE_GIVING_WAY = """
+import fcntl, importlib, os, signal, sys
+from pathlib import Path
+
+busy = importlib.import_module("mistudio_widgets.catalog.busy")
+path, real = Path(sys.argv[1]), busy._is_free
+children = []
+
+def fork_while_it_is_locked(descriptor):
+    answer = real(descriptor)
+    children.append(os.fork())
+    if children[-1] == 0:
+        signal.pause()
+    return answer
+
+busy._is_free = fork_while_it_is_locked
+busy.let_writers_pass(path)
+try:
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    print("free")
+finally:
+    os.kill(children[0], signal.SIGKILL)
+"""
+
+
+def test_a_child_forked_while_a_reader_gives_way_keeps_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "catalog.lock").touch()
+    command = [sys.executable, "-c", _FORKED_WHILE_GIVING_WAY, str(tmp_path / "catalog.lock")]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    assert told.stdout == "free\n"
